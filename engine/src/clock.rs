@@ -47,6 +47,16 @@ impl Clock {
         clock
     }
 
+    /// A clock of its own, which begins at the wall's time.
+    pub(crate) fn new(runtime: Arc<dyn Runtime>) -> Self {
+        Self {
+            began: runtime.now().into(),
+            started: runtime.elapsed(),
+            is_continued: false,
+            runtime,
+        }
+    }
+
     /// Tells the next process. Without that, timeouts don't count the time in between.
     fn keep(&self, log: &mut dyn Log, boot: [u8; 16]) {
         let anchor = ClockAnchor {

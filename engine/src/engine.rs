@@ -1,30 +1,25 @@
 //! The handle to an engine: all that programs and frontends can ask for.
 
+mod nodes;
 mod removal;
 mod terminals;
 
+pub(crate) use nodes::Asked;
+
 use crate::builder::EngineBuilder;
-use crate::clock::{Clock, WallClock};
-use crate::committed::Committed;
-use crate::committed::log_reads::LogReadQueue;
 use crate::endings::Endings;
 use crate::error::{CommandError, OpenError, PullError, Unavailable};
-use crate::jobs::builtin::Builtin;
-use crate::jobs::stdin::Inputs;
-use crate::jobs::supervisor::{Services, Supervisor};
-use crate::liveness::Liveness;
+use crate::jobs::supervisor::Services;
+use crate::logs::{FoundJobs, LogRole, OwnedLog, Resumption};
+use crate::node::Node;
+use crate::peers::{PeerReply, PeerRequest};
 use crate::pull::{Pull, Pulled};
-use crate::read_only_gate::ReadOnlyGate;
 use crate::request::{JobAck, NewJob, NewSession};
-use crate::screens::Screens;
-use crate::sequencer::{Request, Sequencer};
 use crate::session::Session;
-use crate::stats::{Counts, Current, Stats};
-use crate::takeover::{Takeover, kept_jobs, lost_jobs};
-use crate::viewers::{SessionViewers, Viewer, Viewers, Watch};
-use crate::{Config, Runtime, limits};
-use async_channel::{Sender, TrySendError};
-use futures::channel::oneshot;
+use crate::stats::{Current, Stats};
+use crate::takeover::Takeover;
+use crate::viewers::{SessionViewers, Viewer, Watch};
+use crate::{Config, Runtime};
 use futures::future::{pending, select};
 use rejoin_core::{
     Actor, CloseCause, Command, ConsumerId, CreateSession, DescribeSession, Event, JobId,
@@ -42,24 +37,9 @@ use std::time::Duration;
 /// the last is dropped, the engine ends. The [crate's page](crate) begins with an example.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    pub(crate) config: Arc<Config>,
-    pub(crate) runtime: Arc<dyn Runtime>,
-    clock: Arc<Clock>,
-    services: Arc<Services>,
-    pub(crate) committed: Arc<Committed>,
-    pub(crate) liveness: Arc<Liveness>,
-    pub(crate) log_reads: LogReadQueue,
-    pub(crate) counts: Arc<Counts>,
-    pub(crate) requests: Sender<Request>,
-    inputs: Arc<Inputs>,
-    screens: Screens,
-    pub(crate) end: Sender<JobsAtEnd>,
-    gate: Arc<ReadOnlyGate>,
-    viewers: Arc<Viewers>,
+    pub(crate) node: Arc<Node>,
     /// On whose behalf commands are given.
     actor: Option<Arc<Actor>>,
-    log_metrics: Option<Arc<LogMetrics>>,
-    takeover: Arc<Takeover>,
 }
 
 impl Engine {
@@ -104,120 +84,48 @@ impl Engine {
     pub(crate) fn start(
         config: Config,
         runtime: Arc<dyn Runtime>,
-        mut log: Box<dyn Log>,
+        log: Box<dyn Log>,
         projection: Projection,
         services: Services,
         log_metrics: Option<Arc<LogMetrics>>,
     ) -> Result<Self, OpenError> {
-        let (mut state, mut views) = projection.into_parts();
-        let (kept, refused) = kept_jobs(&services, &state, &views, &*log.reader());
-        let lost = lost_jobs(&services, &state, &views, &kept, &refused);
-        let reasons = lost
-            .iter()
-            .filter_map(|it| Some((it.job, it.reason.as_deref()?.into())));
-        let resume = Command::Resume {
-            kept: kept.iter().map(|job| job.job).collect(),
-            lost: reasons.collect(),
-        };
-        let last = state.last();
-        let clock = Arc::new(Clock::resume(runtime.clone(), &mut *log, last));
-        let mut wall = WallClock::new(clock.clone(), last);
-        let (now, jump) = wall.read();
-        let behind = last.at.since(now.at);
-        let resumed = state.step(now, resume).expect("resuming is never rejected");
-        let resumed: Vec<_> = resumed
-            .into_iter()
-            .map(|step| Arc::new(step.record))
-            .collect();
-        log.append(&resumed)?;
-        resumed.iter().for_each(|record| views.apply(record));
-        for it in refused {
-            it.runner.forget(it.job);
-        }
-        let takeover = match config.read_only {
-            true => Takeover::default(),
-            false => Takeover::new(kept.len(), lost),
-        };
+        let (state, mut views) = projection.into_parts();
+        let state = state.numbered(config.numbering);
+        let reader = log.reader();
+        let found = FoundJobs::of(&services, &state, &views, &*reader, config.numbering);
+        let resumption = Resumption::begin(&config, &runtime, found, log, state, None)?;
+        resumption.records.iter().for_each(|it| views.apply(it));
+        let clock = resumption.clock().clone();
+        let number = config.numbering.log();
+        let node = Node::new(config, runtime, services, clock, views, None, log_metrics);
+        let _ = node.takeover.set(resumption.takeover.clone());
+        let ending = node.committed.ending().clone();
+        let log = OwnedLog::start(&node, resumption, 0, ending);
+        node.logs.set(number, LogRole::Owned(Arc::new(log)));
+        Ok(Self::of(node))
+    }
 
-        let (requests, request_inbox) = async_channel::bounded(config.queue);
-        let (report_sender, reports) = async_channel::bounded(limits::REPORTS);
-        let (end, end_inbox) = async_channel::bounded(1);
-        let counts = Arc::new(Counts::new(&views));
-        counts.wall_clock(jump, behind);
-        let committed = Arc::new(Committed::new(views, config.recent_bytes));
-        let liveness = Arc::new(Liveness::new(clock.clone(), committed.clone()));
-        let log_reads =
-            LogReadQueue::start(&runtime, committed.clone(), counts.clone(), log.reader());
-        let services = Arc::new(services);
-        let inputs = Arc::new(Inputs::default());
-        let screens = Screens::start(
-            &runtime,
-            committed.clone(),
-            log.reader(),
-            report_sender.clone(),
-        );
-        let mut supervisor = Supervisor::new(
-            runtime.clone(),
-            services.clone(),
-            Arc::new(Builtin::new(committed.clone(), config.server.clone())),
-            report_sender,
-            inputs.clone(),
-            screens.clone(),
-        );
-        kept.into_iter().for_each(|job| supervisor.resume(job));
-        let sequencer = Sequencer {
-            state,
-            log,
-            runtime: runtime.clone(),
-            committed: committed.clone(),
-            liveness: liveness.clone(),
-            counts: counts.clone(),
-            supervisor,
-            requests: request_inbox,
-            reports,
-            end: end_inbox,
-            cursors_logged: clock.instant(),
-            clock: clock.clone(),
-            wall,
-            read_only: config.read_only,
-        };
-        runtime.spawn_dedicated("rejoin-sequencer", Box::pin(sequencer.run()));
-        let gate = Arc::new(ReadOnlyGate::new(config.read_only));
-        Ok(Self {
-            config: Arc::new(config),
-            runtime,
-            clock,
-            services,
-            committed,
-            liveness,
-            log_reads,
-            counts,
-            requests,
-            inputs,
-            screens,
-            end,
-            gate,
-            viewers: Arc::default(),
+    pub(crate) fn of(node: Node) -> Self {
+        Self {
+            node: Arc::new(node),
             actor: None,
-            log_metrics,
-            takeover: Arc::new(takeover),
-        })
+        }
     }
 
     /// The settings that the engine was started with.
     pub fn config(&self) -> &Config {
-        &self.config
+        &self.node.config
     }
 
     /// The names of the services that sessions can be created on, in alphabetical order.
     pub fn services(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.services.keys()
+        self.node.services.keys()
     }
 
     /// The counters of the log's writer. None if the engine was opened on a log in memory, on a log
     /// of your own, or read-only.
     pub fn log_metrics(&self) -> Option<&Arc<LogMetrics>> {
-        self.log_metrics.as_ref()
+        self.node.log_metrics.as_ref()
     }
 
     /// The jobs that finish and the sessions that are closed from now on, over all sessions: for programs
@@ -239,18 +147,18 @@ impl Engine {
     /// ```
     #[must_use]
     pub fn endings(&self) -> Endings {
-        self.committed.endings()
+        self.node.committed.endings()
     }
 
     /// The runtime that the engine runs on.
     pub fn runtime(&self) -> &Arc<dyn Runtime> {
-        &self.runtime
+        &self.node.runtime
     }
 
     /// The time: the wall's for people, and the log's clock. How long something has lasted is the
     /// time [`since`](Moment::since) a moment of a view.
     pub fn now(&self) -> Moment {
-        self.clock.now()
+        self.node.clock.now()
     }
 
     /// The same engine, for somebody: the records that commands given to this handle lead to say who
@@ -309,25 +217,28 @@ impl Engine {
         new: impl Into<NewSession>,
     ) -> Result<Session, CommandError> {
         let new = new.into();
-        self.gate.check_write()?;
+        self.node.gate.check_write()?;
         let service = new.service.unwrap_or_else(|| self.default_service());
-        if !self.services.contains_key(&service) {
+        if !self.node.services.contains_key(&service) {
             return Err(CommandError::NoSuchService(service));
         }
         let session = SessionId::from_random(self.runtime().random());
+        let session = self.node.config.numbering.session(session);
         let consumer = new
             .reads
-            .then(|| (self.runtime().random(), self.config.consumer_timeout));
+            .then(|| (self.runtime().random(), self.node.config.consumer_timeout));
         let create = CreateSession {
             session,
             service,
             user: new.user,
             remote: new.remote,
-            server: self.config.server.clone(),
-            timeout: self.config.session_timeout,
+            server: self.node.config.server.clone(),
+            timeout: self.node.config.session_timeout,
             consumer,
         };
-        let records = self.command(Command::CreateSession(create)).await?;
+        let records = self
+            .command(session, Command::CreateSession(create))
+            .await?;
         let number = find(&records, |record| match record.event {
             Event::SessionCreated { number, .. } => Some(number),
             _ => None,
@@ -362,15 +273,18 @@ impl Engine {
     /// When the session is not open, has too many consumers, a read-only engine has been joined
     /// [`READ_ONLY_JOINS`](limits::READ_ONLY_JOINS) times, or as every command.
     pub async fn join_session(&self, session: SessionId) -> Result<ConsumerId, CommandError> {
-        self.gate.check_join()?;
+        self.node.gate.check_join()?;
         let token = self.runtime().random();
-        let timeout = self.config.consumer_timeout;
+        let timeout = self.node.config.consumer_timeout;
         let records = self
-            .command(Command::JoinSession {
+            .command(
                 session,
-                token,
-                timeout,
-            })
+                Command::JoinSession {
+                    session,
+                    token,
+                    timeout,
+                },
+            )
             .await?;
         Ok(find(&records, joined))
     }
@@ -386,7 +300,7 @@ impl Engine {
         session: SessionId,
         consumer: ConsumerId,
     ) -> Result<(), CommandError> {
-        self.command(Command::LeaveSession { session, consumer })
+        self.command(session, Command::LeaveSession { session, consumer })
             .await
             .map(drop)
     }
@@ -412,8 +326,11 @@ impl Engine {
     ///
     /// When the session is not open, or as every command.
     pub async fn close_session(&self, session: SessionId) -> Result<(), CommandError> {
+        self.node.gate.check_write()?;
         let cause = CloseCause::Requested;
-        self.change(Command::CloseSession { session, cause }).await
+        self.command(session, Command::CloseSession { session, cause })
+            .await
+            .map(drop)
     }
 
     /// Changes the user of a session. Waits until that is durable.
@@ -422,7 +339,10 @@ impl Engine {
     ///
     /// When the session is not open, the name is too long, or as every command.
     pub async fn set_user(&self, session: SessionId, user: Arc<str>) -> Result<(), CommandError> {
-        self.change(Command::SetUser { session, user }).await
+        self.node.gate.check_write()?;
+        self.command(session, Command::SetUser { session, user })
+            .await
+            .map(drop)
     }
 
     /// Changes the title and the labels of a session. Waits until that is durable.
@@ -452,7 +372,10 @@ impl Engine {
     /// When the session is not open, a text is too long or there are too many labels, or as every
     /// command.
     pub async fn describe_session(&self, describe: DescribeSession) -> Result<(), CommandError> {
-        self.change(Command::DescribeSession(describe)).await
+        self.node.gate.check_write()?;
+        self.command(describe.session, Command::DescribeSession(describe))
+            .await
+            .map(drop)
     }
 
     /// Logs what happened to a link by which a session can be watched. Waits until that is durable. The
@@ -479,12 +402,13 @@ impl Engine {
         link: Arc<str>,
         change: LinkChange,
     ) -> Result<(), CommandError> {
+        self.node.gate.check_write()?;
         let command = Command::NoteLink {
             session,
             link,
             change,
         };
-        self.change(command).await
+        self.command(session, command).await.map(drop)
     }
 
     /// Notes that a session is in use, so that its idle timeout begins anew. Writes no record.
@@ -501,7 +425,11 @@ impl Engine {
     /// # }).unwrap();
     /// ```
     pub fn touch(&self, session: SessionId) {
-        self.liveness.touch(session);
+        match self.node.logs.of(session) {
+            Some(LogRole::Owned(log)) => log.liveness.touch(session),
+            Some(LogRole::Followed(log)) => self.touch_followed(&log, session),
+            None => {}
+        }
     }
 
     /// Notes that the one on whose behalf this handle is watches a session, until the answer is
@@ -542,22 +470,24 @@ impl Engine {
             since: self.now().at,
             client,
         };
-        self.viewers.enter(session, viewer)
+        self.node.viewers.enter(session, viewer)
     }
 
     /// Who [watches](Self::watch) a session now. Consumers are in its view.
     pub fn viewers(&self, session: SessionId) -> SessionViewers {
-        self.viewers.of(session)
+        self.node.viewers.of(session)
     }
 
     /// The directory in which the next foreground job of an open session begins, if its runner has
     /// directories. Not while a job runs: that may be anywhere.
     pub fn working_directory(&self, session: SessionId) -> Option<PathBuf> {
-        let service = self.committed.session(session, |view| {
+        let service = self.node.committed.session(session, |view| {
             let is_idle = view.closed.is_none() && view.foreground.is_none();
             is_idle.then(|| view.service.clone())
         })??;
-        self.services.get(&service)?.working_directory(session)
+        // The runner of another node knows it.
+        self.node.logs.owned_of(session)?;
+        self.node.services.get(&service)?.working_directory(session)
     }
 
     /// Submits a job, which runs a statement. Waits until the job is durable, not until it has run.
@@ -585,23 +515,26 @@ impl Engine {
     /// When the session is not open, its foreground is taken, a limit is reached, or as every
     /// command.
     pub async fn submit_job(&self, new: NewJob) -> Result<JobAck, CommandError> {
-        if self.committed.is_closing() {
+        if self.node.committed.is_closing() {
             return Err(CommandError::Unavailable(Unavailable::ShuttingDown));
         }
-        self.gate.check_write()?;
+        self.node.gate.check_write()?;
         let submit = SubmitJob {
             session: new.session,
             statement: new.statement,
             mode: new.mode,
-            timeout: new.timeout.unwrap_or(self.config.job_timeout),
-            output_limit: new.output_limit.unwrap_or(self.config.output_limit),
+            timeout: new.timeout.unwrap_or(self.node.config.job_timeout),
+            output_limit: new.output_limit.unwrap_or(self.node.config.output_limit),
             request: new.request,
             input: new.input,
             output: new.output,
             controller: new.controller,
             keeps_leftovers: new.keeps_leftovers,
         };
-        let records = match self.command(Command::SubmitJob(submit)).await {
+        let records = match self
+            .command(submit.session, Command::SubmitJob(submit))
+            .await
+        {
             Err(CommandError::Rejected(Rejection::RequestRepeated { job, sequence })) => {
                 return Ok(JobAck { job, sequence });
             }
@@ -662,12 +595,17 @@ impl Engine {
         statement: Option<Arc<str>>,
         reason: Arc<str>,
     ) -> Result<(), CommandError> {
-        self.change(Command::RefuseStatement {
+        self.node.gate.check_write()?;
+        self.command(
             session,
-            statement,
-            reason,
-        })
+            Command::RefuseStatement {
+                session,
+                statement,
+                reason,
+            },
+        )
         .await
+        .map(drop)
     }
 
     /// Interrupts a job, or the one in the foreground. Each further interrupt is firmer. Waits until
@@ -704,8 +642,10 @@ impl Engine {
         session: SessionId,
         job: Option<JobId>,
     ) -> Result<JobAck, CommandError> {
-        self.gate.check_write()?;
-        let records = self.command(Command::InterruptJob { session, job }).await?;
+        self.node.gate.check_write()?;
+        let records = self
+            .command(session, Command::InterruptJob { session, job })
+            .await?;
         Ok(find(&records, |record| match record.event {
             Event::InterruptRequested { job, .. } => Some(JobAck {
                 job,
@@ -759,7 +699,7 @@ impl Engine {
         &self,
         mut pull: Pull<impl Fn(&Record) -> bool>,
     ) -> Result<Pulled, PullError> {
-        pull.wait = pull.wait.min(self.config.max_pull_wait);
+        pull.wait = pull.wait.min(self.node.config.max_pull_wait);
         self.pull_records(pull).await
     }
 
@@ -814,8 +754,13 @@ impl Engine {
         limit: ReadLimit,
         patience: impl Future + Unpin,
     ) -> Result<Vec<Arc<Record>>, PullError> {
-        let last = self.committed.session(session, |view| view.last_sequence);
-        if last.is_some_and(|last| after > last) {
+        let last = self
+            .node
+            .committed
+            .session(session, |view| view.last_sequence);
+        // A session that is not known here may have arrived when the records are read.
+        let is_behind = self.node.peers.is_some() && last.is_none();
+        if is_behind || last.is_some_and(|last| after > last) {
             self.check_cursor(session, after, None).await?;
         }
         self.next_records(session, after, limit, patience).await
@@ -841,12 +786,24 @@ impl Engine {
         if after == Sequence::START {
             return Ok(());
         }
-        let last = self.committed.session(session, |view| view.last_sequence);
+        let last = self
+            .node
+            .committed
+            .session(session, |view| view.last_sequence);
+        let last = match last.filter(|last| after <= *last) {
+            Some(last) => Some(last),
+            None => {
+                let caught_up = self.catch_up(session).await;
+                caught_up.map_err(PullError::Unavailable)?;
+                let committed = &self.node.committed;
+                committed.session(session, |view| view.last_sequence)
+            }
+        };
         let is_known = last.is_some_and(|last| after <= last);
         if is_known && at.is_none() {
             return Ok(());
         }
-        match self.log_reads.read_at(session, after, last).await? {
+        match self.node.record_at(session, after, last).await? {
             Some(record) => {
                 let is_lost = matches!(record.event, Event::RecordsLost { .. });
                 if is_lost || record.sequence != after || at.is_none_or(|at| at == record.at) {
@@ -859,7 +816,7 @@ impl Engine {
         }
         let last = match last {
             Some(last) => last,
-            None => self.log_reads.last(session).await?,
+            None => self.node.last_sequence(session).await?,
         };
         Err(PullError::CursorUnknown { last })
     }
@@ -880,13 +837,13 @@ impl Engine {
     /// ```
     pub fn session(&self, session: SessionId) -> Option<Session> {
         let view = |view: &SessionView| view.number;
-        let number = self.committed.session(session, view)?;
+        let number = self.node.committed.session(session, view)?;
         Some(Session::new(self.clone(), session, number, None))
     }
 
     /// The view of the session with this identity. None: it does not exist, or ended too long ago.
     pub fn session_view(&self, session: SessionId) -> Option<SessionView> {
-        self.committed.session(session, Clone::clone)
+        self.node.committed.session(session, Clone::clone)
     }
 
     /// Reads the views, for instance to list sessions. The engine can't publish new records until
@@ -906,7 +863,7 @@ impl Engine {
     /// # }).unwrap();
     /// ```
     pub fn view<T>(&self, ask: impl FnOnce(&Views) -> T) -> T {
-        self.committed.view(ask)
+        self.node.committed.view(ask)
     }
 
     /// The engine's metrics. Answers at once.
@@ -925,19 +882,19 @@ impl Engine {
     /// # }).unwrap();
     /// ```
     pub fn stats(&self) -> Stats {
-        self.counts.read(Current {
+        self.node.counts.read(Current {
             sessions: self.view(Views::open_count),
-            recent_bytes: self.committed.recent_bytes(),
-            queue: (self.requests.len(), self.config.queue),
-            screens: self.screens.kept(),
-            pending_redactions: self.log_reads.pending_redactions(),
-            status: self.committed.status(),
+            recent_bytes: self.node.committed.recent_bytes(),
+            queue: (self.node.logs.queued(), self.node.config.queue),
+            screens: self.node.screens.kept(),
+            pending_redactions: self.node.logs.pending_redactions(),
+            status: self.node.committed.status(),
         })
     }
 
     /// What became of the jobs that the log said were running when this engine was started.
     pub fn takeover(&self) -> &Takeover {
-        &self.takeover
+        self.node.takeover.get().unwrap_or(&NO_TAKEOVER)
     }
 
     /// The last sequence of a session that retention has removed. None: there was no such session,
@@ -963,7 +920,7 @@ impl Engine {
 
     /// Begins to shut down: open pulls are answered, and no more jobs are accepted.
     pub fn begin_closing(&self) {
-        self.committed.begin_closing();
+        self.node.committed.begin_closing();
     }
 
     /// Shuts down: interrupts all jobs, waits for them `patience` at most, logs the cursors of the
@@ -987,33 +944,55 @@ impl Engine {
     /// ```
     pub async fn shut_down(&self, patience: Duration) -> Unavailable {
         self.begin_closing();
-        if self.command(Command::InterruptAll).await.is_ok() {
-            let idle = pin!(self.wait_for_jobs());
+        if self.interrupt_all().await.is_ok() {
+            let idle =
+                pin!(self.wait_for_jobs(|session| self.node.logs.owned_of(session).is_some()));
             let _ = select(idle, self.runtime().timer(patience)).await;
         }
-        let _ = self.end.try_send(JobsAtEnd::Interrupted);
-        self.ended().await
+        self.close(JobsAtEnd::Interrupted).await
     }
 
     /// As [`shut_down`](Self::shut_down), but leaves running jobs to their runners: those that a
     /// runner keeps go on when the log is opened again. The others are finished as lost then.
     pub async fn shut_down_and_keep_jobs(&self) -> Unavailable {
         self.begin_closing();
-        let _ = self.end.try_send(JobsAtEnd::Kept);
+        self.close(JobsAtEnd::Kept).await
+    }
+
+    /// Closes the logs that this engine writes.
+    async fn close(&self, jobs: JobsAtEnd) -> Unavailable {
+        let owned: Vec<_> = self.node.logs.owned().collect();
+        owned.iter().for_each(|log| log.end(jobs));
+        for log in owned {
+            log.ended().await;
+        }
+        let committed = &self.node.committed;
+        committed.end_log(committed.ending(), Unavailable::ShuttingDown);
         self.ended().await
     }
 
     /// Waits until the engine has ended, by a shutdown or a failure, and returns the reason.
     pub async fn ended(&self) -> Unavailable {
-        self.committed.wait_for_end().await
+        self.node.committed.wait_for_end().await
     }
 
-    async fn wait_for_jobs(&self) {
-        let sessions: Vec<_> =
-            self.view(|views| views.open_sessions().map(|session| session.id).collect());
+    async fn interrupt_all(&self) -> Result<(), CommandError> {
+        let owned: Vec<_> = self.node.logs.owned().collect();
+        for log in owned {
+            log.command(Command::InterruptAll, self.actor.clone())
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn wait_for_jobs(&self, is_wanted: impl Fn(SessionId) -> bool) {
+        let sessions: Vec<_> = self.view(|views| {
+            let open = views.open_sessions().map(|session| session.id);
+            open.filter(|session| is_wanted(*session)).collect()
+        });
         for session in sessions {
             let mut after = Sequence::START;
-            while let Some((last, true)) = self.committed.session(session, |view| {
+            while let Some((last, true)) = self.node.committed.session(session, |view| {
                 (view.last_sequence, view.is_busy() && view.closed.is_none())
             }) {
                 // Its next record may be the end of its last job.
@@ -1032,53 +1011,44 @@ impl Engine {
 
     /// The service of sessions that are created without one: the only one, or else `shell`.
     pub fn default_service(&self) -> Arc<str> {
-        match self.services.keys().next() {
-            Some(only) if self.services.len() == 1 => only.clone(),
+        match self.node.services.keys().next() {
+            Some(only) if self.node.services.len() == 1 => only.clone(),
             _ => "shell".into(),
         }
     }
 
-    /// Carries out a command whose records say nothing that its sender needs, if this engine writes. Waits
-    /// until that is durable.
-    async fn change(&self, command: Command) -> Result<(), CommandError> {
-        self.gate.check_write()?;
-        self.command(command).await.map(drop)
-    }
-
-    pub(crate) async fn command(&self, command: Command) -> Result<Vec<Arc<Record>>, CommandError> {
-        match self.send(command).await?.await {
-            Ok(answer) => answer,
-            Err(oneshot::Canceled) => Err(self.unavailable().await),
+    /// Gives a command to the log of a session.
+    pub(crate) async fn command(
+        &self,
+        session: SessionId,
+        command: Command,
+    ) -> Result<Vec<Arc<Record>>, CommandError> {
+        let log = self.node.logs.number_of(session);
+        loop {
+            if let Some(LogRole::Owned(log)) = self.node.logs.role(log) {
+                return log.command(command, self.actor.clone()).await;
+            }
+            let request = PeerRequest::Command {
+                command: command.clone(),
+                actor: self.actor.clone(),
+            };
+            let asked = self.ask(log, request).await;
+            match asked.map_err(CommandError::Unavailable)? {
+                Asked::Owned => {}
+                Asked::Answered(PeerReply::Records(answer), _) => return answer,
+                Asked::Answered(..) => {
+                    return Err(CommandError::Unavailable(Unavailable::Unanswered));
+                }
+                Asked::NoLog => {
+                    return Err(CommandError::Rejected(Rejection::SessionNotFound(session)));
+                }
+            }
         }
-    }
-
-    /// Sends a command to the sequencer, and returns where its answer will be.
-    async fn send(&self, command: Command) -> Result<oneshot::Receiver<Answer>, CommandError> {
-        let (reply, answer) = oneshot::channel();
-        match self.requests.try_send(Request {
-            command,
-            actor: self.actor.clone(),
-            reply,
-        }) {
-            Ok(()) => Ok(answer),
-            Err(TrySendError::Full(_)) => Err(self.overloaded()),
-            Err(TrySendError::Closed(_)) => Err(self.unavailable().await),
-        }
-    }
-
-    async fn unavailable(&self) -> CommandError {
-        CommandError::Unavailable(self.ended().await)
-    }
-
-    /// Counts a request that found the queue full.
-    fn overloaded(&self) -> CommandError {
-        self.counts.overloaded.inc();
-        CommandError::Overloaded
     }
 }
 
-/// The answer to a command: its durable records.
-type Answer = Result<Vec<Arc<Record>>, CommandError>;
+/// Of an engine that owns no log.
+static NO_TAKEOVER: Takeover = Takeover::NONE;
 
 /// What becomes of running jobs when the engine ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -1087,6 +1057,8 @@ pub(crate) enum JobsAtEnd {
     Interrupted,
     /// Those that their runners keep go on.
     Kept,
+    /// None goes on, because they are lost in the log.
+    Lost,
 }
 
 fn joined(record: &Record) -> Option<ConsumerId> {

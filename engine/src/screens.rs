@@ -59,10 +59,19 @@ pub(crate) struct KeptScreens {
     cells: AtomicUsize,
 }
 
+/// The log that a terminal's records are in.
+#[derive(Clone, Debug)]
+pub(crate) struct ScreenLog {
+    pub(crate) reader: Arc<dyn LogReader>,
+    /// Where screens are reported to be logged, if this engine writes the log.
+    pub(crate) reports: Option<Sender<Command>>,
+}
+
 #[derive(Debug)]
 enum Request {
     /// A running terminal has written much: take it in.
     Fold {
+        log: ScreenLog,
         session: SessionId,
         job: JobId,
         waits: Waits,
@@ -70,6 +79,7 @@ enum Request {
     /// The job has ended: its screen is computed anew when somebody asks for it.
     Forget(JobId),
     Show {
+        log: ScreenLog,
         session: SessionId,
         job: JobId,
         at: Option<Sequence>,
@@ -98,19 +108,12 @@ impl Drop for Waits {
 type Reply = oneshot::Sender<Result<TerminalScreen, ScreenError>>;
 
 impl Screens {
-    pub(crate) fn start(
-        runtime: &Arc<dyn Runtime>,
-        committed: Arc<Committed>,
-        log: Arc<dyn LogReader>,
-        reports: Sender<Command>,
-    ) -> Self {
+    pub(crate) fn start(runtime: &Arc<dyn Runtime>, committed: Arc<Committed>) -> Self {
         let (requests, inbox) = async_channel::bounded(SCREEN_REQUESTS);
         let kept = Arc::<KeptScreens>::default();
         let worker = Worker {
             runtime: runtime.clone(),
             committed,
-            log,
-            reports,
             folds: BTreeMap::new(),
             kept: kept.clone(),
             slow: VecDeque::new(),
@@ -132,12 +135,14 @@ impl Screens {
     /// What the terminal shows after `at`, or now.
     pub(crate) async fn show(
         &self,
+        log: ScreenLog,
         session: SessionId,
         job: JobId,
         at: Option<Sequence>,
     ) -> Result<TerminalScreen, ScreenError> {
         let (reply, answer) = oneshot::channel();
         let request = Request::Show {
+            log,
             session,
             job,
             at,
@@ -156,6 +161,7 @@ impl Screens {
 #[derive(Debug)]
 pub(crate) struct Unfolded {
     screens: Screens,
+    log: ScreenLog,
     jobs: BTreeMap<JobId, UnfoldedJob>,
 }
 
@@ -167,9 +173,9 @@ struct UnfoldedJob {
 }
 
 impl Unfolded {
-    pub(crate) const fn new(screens: Screens) -> Self {
+    pub(crate) const fn new(screens: Screens, log: ScreenLog) -> Self {
         let jobs = BTreeMap::new();
-        Self { screens, jobs }
+        Self { screens, log, jobs }
     }
 
     /// A job with a terminal begins, or goes on after a restart.
@@ -194,6 +200,7 @@ impl Unfolded {
                 };
                 let (session, job) = (record.session, *job);
                 let fold = Request::Fold {
+                    log: self.log.clone(),
                     session,
                     job,
                     waits,
@@ -216,8 +223,6 @@ impl Unfolded {
 struct Worker {
     runtime: Arc<dyn Runtime>,
     committed: Arc<Committed>,
-    log: Arc<dyn LogReader>,
-    reports: Sender<Command>,
     /// Screens of running terminals.
     folds: BTreeMap<JobId, Fold>,
     kept: Arc<KeptScreens>,
@@ -230,6 +235,7 @@ struct Worker {
 /// A screen that is to be computed.
 #[derive(Debug)]
 struct Wanted {
+    log: ScreenLog,
     session: SessionId,
     view: JobView,
     /// None: as it is now.
@@ -334,17 +340,19 @@ impl Worker {
             self.turn += 1;
             match request {
                 Some(Request::Fold {
+                    log,
                     session,
                     job,
                     waits,
-                }) => self.want(session, job, None, Purpose::Fold(waits)),
+                }) => self.want(log, session, job, None, Purpose::Fold(waits)),
                 Some(Request::Forget(job)) => drop(self.folds.remove(&job)),
                 Some(Request::Show {
+                    log,
                     session,
                     job,
                     at,
                     reply,
-                }) => self.want(session, job, at, Purpose::Show(reply)),
+                }) => self.want(log, session, job, at, Purpose::Show(reply)),
                 None => {}
             }
             if let Some(wanted) = self.slow.pop_front() {
@@ -357,7 +365,14 @@ impl Worker {
         }
     }
 
-    fn want(&mut self, session: SessionId, job: JobId, at: Option<Sequence>, purpose: Purpose) {
+    fn want(
+        &mut self,
+        log: ScreenLog,
+        session: SessionId,
+        job: JobId,
+        at: Option<Sequence>,
+        purpose: Purpose,
+    ) {
         let (view, last) = match self.job(session, job) {
             Ok(found) => found,
             Err(error) => return purpose.fail(error),
@@ -368,6 +383,7 @@ impl Worker {
             return purpose.fail(ScreenError::NotYet { from });
         }
         self.advance(Wanted {
+            log,
             session,
             view,
             at,
@@ -399,6 +415,7 @@ impl Worker {
 
     fn compute(&mut self, wanted: &mut Wanted) -> Result<Computed, ScreenError> {
         let (session, to, job) = (wanted.session, wanted.to, wanted.view.job);
+        let log = wanted.log.clone();
         let is_running = !matches!(wanted.view.state, JobState::Finished { .. });
         let is_kept = wanted.at.is_none() && is_running;
         let kept = match is_kept {
@@ -407,16 +424,16 @@ impl Worker {
         };
         let mut fold = match kept.or_else(|| wanted.fold.take()) {
             Some(fold) => fold,
-            None => self.begin(session, &wanted.view, to)?,
+            None => self.begin(&*log.reader, session, &wanted.view, to)?,
         };
         fold.turn = self.turn;
         let runtime = self.runtime.clone();
         let turn = Slice::begin(&*runtime);
         loop {
-            let has_more = self.step(session, &mut fold, to, &turn)?;
+            let has_more = self.step(&*log.reader, session, &mut fold, to, &turn)?;
             // Also in between: a terminal may have written much since the last time.
             if is_kept {
-                self.capture(session, &mut fold);
+                Self::capture(&log, session, &mut fold);
             }
             if !has_more {
                 break;
@@ -444,7 +461,10 @@ impl Worker {
     }
 
     /// Logs the screen of a running terminal if much was written since the last time.
-    fn capture(&self, session: SessionId, fold: &mut Fold) {
+    fn capture(log: &ScreenLog, session: SessionId, fold: &mut Fold) {
+        let Some(reports) = &log.reports else {
+            return;
+        };
         let is_much = fold.bytes >= CAPTURE_BYTES || fold.records >= CAPTURE_RECORDS;
         // A screen may be large. The log never has more screens than output.
         if !is_much || fold.bytes < fold.captured || !fold.rest.is_empty() {
@@ -460,7 +480,7 @@ impl Worker {
             content: content.into(),
         };
         // If the sequencer is busy, a later screen is logged.
-        if self.reports.try_send(capture).is_ok() {
+        if reports.try_send(capture).is_ok() {
             (fold.bytes, fold.records, fold.captured) = (0, 0, length);
         }
     }
@@ -480,14 +500,20 @@ impl Worker {
 
     /// The screen from which the one at `to` is to be computed: the last one that was logged of a place up
     /// to there, or that of a new terminal.
-    fn begin(&self, session: SessionId, view: &JobView, to: Sequence) -> Result<Fold, ScreenError> {
+    fn begin(
+        &self,
+        log: &dyn LogReader,
+        session: SessionId,
+        view: &JobView,
+        to: Sequence,
+    ) -> Result<Fold, ScreenError> {
         if let Some(last) = view.screen
-            && let Some(captured) = self.nearest(session, view, last, to)?
+            && let Some(captured) = self.nearest(log, session, view, last, to)?
         {
             return Ok(captured.fold(view.job));
         }
         let before = Sequence(view.submitted.0.saturating_sub(1));
-        let records = self.read(session, before, ONE_RECORD)?;
+        let records = self.read(log, session, before, ONE_RECORD)?;
         let size = match records.first().map(|record| &record.event) {
             Some(Event::JobSubmitted { output, .. }) => output.terminal(),
             _ => view.output.terminal(),
@@ -502,6 +528,7 @@ impl Worker {
     /// screens are computed. Their order is that of their places, so that few of them have to be looked at.
     fn nearest(
         &self,
+        log: &dyn LogReader,
         session: SessionId,
         view: &JobView,
         last: Sequence,
@@ -509,7 +536,9 @@ impl Worker {
     ) -> Result<Option<Captured>, ScreenError> {
         if last <= to {
             let before = Sequence(last.0.saturating_sub(1));
-            if let Some(captured) = self.next_captured(session, view, before, last, PROBE_BYTES)? {
+            if let Some(captured) =
+                self.next_captured(log, session, view, before, last, PROBE_BYTES)?
+            {
                 return Ok(Some(captured));
             }
         }
@@ -523,7 +552,7 @@ impl Worker {
                 true => guess,
                 false => Sequence(low.0 + (high.0 - low.0) / 2),
             };
-            match self.next_captured(session, view, middle, high, PROBE_BYTES)? {
+            match self.next_captured(log, session, view, middle, high, PROBE_BYTES)? {
                 Some(captured) if captured.after <= to => {
                     low = captured.place;
                     nearest = Some(captured);
@@ -539,7 +568,9 @@ impl Worker {
         while end > view.submitted {
             let begin = Sequence(end.0.saturating_sub(step).max(view.submitted.0));
             let mut after = begin;
-            while let Some(captured) = self.next_captured(session, view, after, end, u64::MAX)? {
+            while let Some(captured) =
+                self.next_captured(log, session, view, after, end, u64::MAX)?
+            {
                 after = captured.place;
                 nearest = Some(captured);
             }
@@ -555,6 +586,7 @@ impl Worker {
     /// The first screen of the job that was logged after `begin` and up to `end`, in so many bytes of records.
     fn next_captured(
         &self,
+        log: &dyn LogReader,
         session: SessionId,
         view: &JobView,
         begin: Sequence,
@@ -568,7 +600,7 @@ impl Worker {
                 records: rest.min(STEP_READ.records),
                 ..STEP_READ
             };
-            let records = self.read(session, after, limit)?;
+            let records = self.read(log, session, after, limit)?;
             let Some(last) = records.last() else {
                 break;
             };
@@ -587,6 +619,7 @@ impl Worker {
     /// Takes in some records up to `to`. False: there are no more, or the time of this turn is over.
     fn step(
         &self,
+        log: &dyn LogReader,
         session: SessionId,
         fold: &mut Fold,
         to: Sequence,
@@ -596,7 +629,7 @@ impl Worker {
         if !fold.write(&rest) || fold.is_at(to) {
             return Ok(false);
         }
-        let records = self.read(session, fold.after, STEP_READ)?;
+        let records = self.read(log, session, fold.after, STEP_READ)?;
         let Some(last) = records.last() else {
             // The log has no record there.
             fold.after = to;
@@ -616,6 +649,7 @@ impl Worker {
 
     fn read(
         &self,
+        log: &dyn LogReader,
         session: SessionId,
         after: Sequence,
         limit: ReadLimit,
@@ -623,8 +657,7 @@ impl Worker {
         let recent = self.committed.recent(session, after, limit);
         match recent.filter(|records| !records.is_empty()) {
             Some(records) => Ok(records),
-            None => self
-                .log
+            None => log
                 .read(session, after, limit)
                 .map_err(|error| ScreenError::Log(Arc::new(error))),
         }
@@ -874,6 +907,7 @@ mod tests {
                     server: Server {
                         process: 1,
                         version: "1".into(),
+                        node: None,
                     },
                     timeout: Duration::from_secs(1),
                 },
@@ -923,8 +957,6 @@ mod tests {
         let worker = Worker {
             runtime: Arc::new(SmolRuntime::default()),
             committed: Arc::new(Committed::new(views, 0)),
-            log: log.clone(),
-            reports: async_channel::bounded(1).0,
             folds: BTreeMap::new(),
             kept: Arc::default(),
             slow: VecDeque::new(),
@@ -957,7 +989,7 @@ mod tests {
             let (worker, log, view) = worker(LAST, &captured);
             for to in (2..=LAST).step_by(37) {
                 let before = log.read.load(Ordering::Relaxed);
-                let fold = worker.begin(SESSION, &view, Sequence(to)).unwrap();
+                let fold = worker.begin(&*log, SESSION, &view, Sequence(to)).unwrap();
                 let nearest = captured.values().filter(|after| **after <= to).max();
                 let expected = nearest.copied().unwrap_or(2);
                 assert_eq!(fold.after, Sequence(expected), "lag {number}, at {to}");

@@ -2,7 +2,7 @@
 //! core does not create any.
 
 use crate::{
-    CloseCause, ConsumerId, Controller, Instant, JobId, JobMode, JobOutput, LinkChange,
+    CloseCause, ConsumerId, Controller, Instant, JobId, JobMode, JobOutput, LinkChange, NodeTerm,
     OutputPosition, Sequence, Server, SessionId, TerminalSize,
 };
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -213,6 +213,9 @@ pub enum Command {
         kept: BTreeSet<JobId>,
         /// Why others that had started do not, where their runners know it, in a few words for people.
         lost: BTreeMap<JobId, Arc<str>>,
+        /// The node that takes the log from another one. None: the same node goes on, or there is only
+        /// one.
+        by: Option<Arc<NodeTerm>>,
     },
     /// The server is shutting down: interrupt every job.
     InterruptAll,

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 ///
 /// An append that the servers don't answer waits, with no limit of time: it may be stored at any
 /// moment, and nothing may be told before it is known. It ends when another node has taken the log
-/// (`Poisoned`), or by [`StopAppends`].
+/// (`Fenced`), or by [`StopAppends`].
 pub struct StreamLog<S> {
     server: S,
     copy: SegmentLog,
@@ -37,6 +37,7 @@ pub struct StreamLog<S> {
 enum State {
     Open,
     Failed(Arc<io::Error>),
+    Fenced(Arc<io::Error>),
     Closed,
 }
 
@@ -137,7 +138,9 @@ impl<S: LogServer + Send> StreamLog<S> {
                 let own = self.held.term();
                 let why =
                     format!("another node writes this log{term}; this one wrote it in term {own}");
-                Err(self.fail(io::Error::other(why)))
+                let why = Arc::new(io::Error::other(why));
+                self.state = State::Fenced(Arc::clone(&why));
+                Err(AppendError::Fenced(why))
             }
             PublishVerdict::Damaged(damage) => Err(self.fail(io::Error::other(damage))),
         }
@@ -153,6 +156,7 @@ impl<S: LogServer + Send> StreamLog<S> {
         match &self.state {
             State::Open => Ok(()),
             State::Failed(error) => Err(AppendError::Poisoned(Arc::clone(error))),
+            State::Fenced(error) => Err(AppendError::Fenced(Arc::clone(error))),
             State::Closed => Err(AppendError::Poisoned(Arc::new(io::Error::other(
                 "the log is closed",
             )))),
@@ -226,7 +230,7 @@ impl<S: LogServer + Send> Log for StreamLog<S> {
         match self.state {
             State::Closed => return Ok(()),
             State::Open => self.release(),
-            State::Failed(_) => {}
+            State::Failed(_) | State::Fenced(_) => {}
         }
         self.check()?;
         self.state = State::Closed;

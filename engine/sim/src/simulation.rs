@@ -7,7 +7,7 @@ use crate::oracle::{
 };
 use crate::workload::{Keepers, KeptRunner, OWNER, ScriptedRunner, client, view};
 use crate::world::{FaultyDisk, Random, Recorder, SimulatedRuntime, World};
-use rejoin_core::{ConsumerId, JobId, Limits, Record, Retention, Server, SessionId};
+use rejoin_core::{ConsumerId, JobId, Limits, Numbering, Record, Retention, Server, SessionId};
 use rejoin_engine::{Config, Engine, Runner, Services};
 use rejoin_log::Log;
 use rejoin_log::segment::{Compactor, Durability, LogId, OpenError, OpenOptions, Options};
@@ -172,9 +172,11 @@ impl Simulation {
             recent_bytes: random.pick([0, 1_500, 10_000, 1_000_000]),
             queue: random.pick([4, 8, 64]),
             read_only: false,
+            numbering: Numbering::ALONE,
             server: Server {
                 process: 1,
                 version: "simulated".into(),
+                node: None,
             },
         };
         let patience = Duration::from_secs(random.pick([15, 60, 3_600]));
@@ -317,6 +319,9 @@ impl Simulation {
             }),
         );
         self.spawn_compactor(compactor);
+        // A start takes a time of its own. Otherwise two servers on copies of a log would often do the
+        // same thing in the same millisecond of their clocks.
+        self.world.clock.pass(self.random.millis(2_000));
         let overdue = OverdueTracker::default();
         Ok(Some(Process {
             engine,
@@ -351,6 +356,9 @@ impl Simulation {
                         }
                     }
                     Err(OpenError::Io { .. }) => world.count("archive: failed"),
+                    Err(OpenError::Unsynced { .. }) => {
+                        world.count("archive: ended by a failed sync of the directory");
+                    }
                     Err(error) => world.checker().fail(format!("the archive found {error}")),
                 }
             }

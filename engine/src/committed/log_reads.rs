@@ -1,9 +1,8 @@
 //! Reads records from memory, or from the log if they are no longer in memory. One thread does all
 //! reads of the log, so a late reader delays only other late readers.
 
-use crate::committed::Committed;
 use crate::error::PullError;
-use crate::stats::Counts;
+use crate::node::Node;
 use crate::{Runtime, limits};
 use async_channel::{Receiver, Sender, TrySendError};
 use futures::channel::oneshot;
@@ -17,17 +16,15 @@ const ONE: ReadLimit = ReadLimit {
     bytes: 1,
 };
 
-/// Reads a session's durable records in order, from memory or from the log.
+/// Where reads of logs wait for the thread that does them.
 #[derive(Clone, Debug)]
 pub(crate) struct LogReadQueue {
-    committed: Arc<Committed>,
-    counts: Arc<Counts>,
     requests: Sender<Request>,
-    log: Arc<dyn LogReader>,
 }
 
 #[derive(Debug)]
 struct Request {
+    log: Arc<dyn LogReader>,
     session: SessionId,
     after: Sequence,
     limit: ReadLimit,
@@ -35,30 +32,18 @@ struct Request {
 }
 
 impl LogReadQueue {
-    pub(crate) fn start(
-        runtime: &Arc<dyn Runtime>,
-        committed: Arc<Committed>,
-        counts: Arc<Counts>,
-        log: Arc<dyn LogReader>,
-    ) -> Self {
+    pub(crate) fn start(runtime: &Arc<dyn Runtime>) -> Self {
         let (requests, inbox) = async_channel::bounded(limits::READS);
-        runtime.spawn_dedicated("rejoin-reader", Box::pin(serve(inbox, log.clone())));
-        Self {
-            committed,
-            counts,
-            requests,
-            log,
-        }
+        runtime.spawn_dedicated("rejoin-reader", Box::pin(serve(inbox)));
+        Self { requests }
     }
+}
 
-    /// How many redactions the log has not carried out yet.
-    pub(crate) fn pending_redactions(&self) -> u64 {
-        self.log.pending_redactions()
-    }
-
+/// Reads of a session's durable records in order, from memory or from its log.
+impl Node {
     /// The records of `session` after `after` and up to `last`: as many as `limit` allows, and at
     /// least one. `last` is greater than `after`.
-    pub(crate) async fn read(
+    pub(crate) async fn read_records(
         &self,
         session: SessionId,
         after: Sequence,
@@ -80,7 +65,7 @@ impl LogReadQueue {
         Ok(records)
     }
 
-    /// As [`Self::read`], of a session that the views no longer remember. Empty: there are no more.
+    /// As [`Self::read_records`], of a session that the views no longer remember. Empty: there are no more.
     /// Fails if `after` is beyond the session's end.
     pub(crate) async fn read_ended(
         &self,
@@ -99,8 +84,8 @@ impl LogReadQueue {
         if after == Sequence::START {
             return Err(PullError::SessionNotFound);
         }
-        if self.read_at(session, after, None).await?.is_none() {
-            let last = self.last(session).await?;
+        if self.record_at(session, after, None).await?.is_none() {
+            let last = self.last_sequence(session).await?;
             return Err(PullError::CursorUnknown { last });
         }
         Ok(records)
@@ -108,7 +93,7 @@ impl LogReadQueue {
 
     /// The record at a sequence, or the one that declares it lost. `last` is the end of the session, if
     /// the views know it. `None` if the log has nothing there.
-    pub(crate) async fn read_at(
+    pub(crate) async fn record_at(
         &self,
         session: SessionId,
         at: Sequence,
@@ -116,7 +101,7 @@ impl LogReadQueue {
     ) -> Result<Option<Arc<Record>>, PullError> {
         let before = Sequence(at.0.saturating_sub(1));
         let records = match last {
-            Some(last) if before < last => self.read(session, before, last, ONE).await?,
+            Some(last) if before < last => self.read_records(session, before, last, ONE).await?,
             // The log may have a record already that the views don't show yet.
             _ => self.read_log(session, before, ONE).await?,
         };
@@ -126,7 +111,7 @@ impl LogReadQueue {
     /// The last sequence of a session that the views no longer remember.
     ///
     /// Takes 64 short reads. A reader whose place is unknown is rare, and starts again.
-    pub(crate) async fn last(&self, session: SessionId) -> Result<Sequence, PullError> {
+    pub(crate) async fn last_sequence(&self, session: SessionId) -> Result<Sequence, PullError> {
         // Invariant: there is a record after `low`, and none after `high`.
         let (mut low, mut high) = (0, u64::MAX);
         if self
@@ -156,25 +141,29 @@ impl LogReadQueue {
         after: Sequence,
         limit: ReadLimit,
     ) -> Result<Vec<Arc<Record>>, PullError> {
+        let Some(log) = self.logs.reader(session) else {
+            return Ok(vec![]);
+        };
         let (reply, answer) = oneshot::channel();
         let request = Request {
+            log,
             session,
             after,
             limit,
             reply,
         };
-        match self.requests.try_send(request) {
+        match self.log_reads.requests.try_send(request) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return Err(PullError::Overloaded),
-            Err(TrySendError::Closed(_)) => return Err(self.ended().await),
+            Err(TrySendError::Closed(_)) => return Err(self.reads_ended().await),
         }
         match answer.await {
             Ok(read) => read.map_err(|error| PullError::Log(Arc::new(error))),
-            Err(oneshot::Canceled) => Err(self.ended().await),
+            Err(oneshot::Canceled) => Err(self.reads_ended().await),
         }
     }
 
-    async fn ended(&self) -> PullError {
+    async fn reads_ended(&self) -> PullError {
         PullError::Unavailable(self.committed.wait_for_end().await)
     }
 }
@@ -207,8 +196,9 @@ fn check(session: SessionId, after: Sequence, records: &[Arc<Record>]) -> Result
 }
 
 /// Ends when the last handle to the engine is dropped.
-async fn serve(inbox: Receiver<Request>, log: Arc<dyn LogReader>) {
+async fn serve(inbox: Receiver<Request>) {
     while let Ok(Request {
+        log,
         session,
         after,
         limit,

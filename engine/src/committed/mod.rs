@@ -1,20 +1,21 @@
-//! The committed state: views and recent records, all of them durable. The sequencer adds to it;
-//! readers read it, and wait until there is more.
+//! The committed state: views and recent records of all logs, all of them durable. The sequencers add
+//! to it; readers read it, and wait until there is more.
 
 pub(crate) mod log_reads;
 pub(crate) mod record_cache;
 
 use crate::committed::record_cache::RecordCache;
+use crate::ending::Ending;
 use crate::endings::{Endings, EndingsFeed, is_ending};
 use crate::error::Unavailable;
 use crate::limits::ENDINGS;
 use crate::stats::EngineStatus;
 use event_listener::{Event as Wake, EventListener};
 use rejoin_core::{Event, Record, Sequence, SessionId, SessionView, Views};
-use rejoin_log::ReadLimit;
+use rejoin_log::{LogReader, ReadError, ReadLimit};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 #[derive(Debug)]
 pub(crate) struct Committed {
@@ -22,8 +23,8 @@ pub(crate) struct Committed {
     recent: Mutex<RecordCache>,
     wakes: Mutex<BTreeMap<SessionId, Wake>>,
     endings: Mutex<Vec<EndingsFeed>>,
-    ended: OnceLock<Unavailable>,
-    on_end: Wake,
+    /// Of the engine. If it has one log only, also the end of that.
+    ending: Arc<Ending>,
     is_closing: AtomicBool,
     on_closing: Wake,
 }
@@ -35,11 +36,50 @@ impl Committed {
             recent: Mutex::new(RecordCache::new(recent_bytes)),
             wakes: Mutex::default(),
             endings: Mutex::default(),
-            ended: OnceLock::new(),
-            on_end: Wake::new(),
+            ending: Arc::default(),
             is_closing: AtomicBool::new(false),
             on_closing: Wake::new(),
         }
+    }
+
+    /// Makes the sessions of a log visible, which lead to `views`. Where some of them are visible already,
+    /// reads what is missing from the log.
+    pub(crate) fn include(
+        &self,
+        views: Views,
+        is_here: impl Fn(SessionId) -> bool,
+        log: &dyn LogReader,
+    ) -> Result<(), ReadError> {
+        let behind = {
+            let mut here = self.views.write().unwrap_or_else(PoisonError::into_inner);
+            if !here.sessions().any(|view| is_here(view.id)) {
+                here.absorb(views);
+                return Ok(());
+            }
+            let last = |session| here.session(session).map(|view| view.last_sequence);
+            let mut behind: Vec<_> = views
+                .sessions()
+                .filter(|view| last(view.id).is_none_or(|last| last < view.last_sequence))
+                .filter(|view| here.removed(view.id).is_none())
+                .map(|view| (view.id, last(view.id).unwrap_or(Sequence::START)))
+                .collect();
+            // Those that were removed.
+            let open = here.open_sessions().filter(|view| is_here(view.id));
+            let gone = open.filter(|view| views.session(view.id).is_none());
+            behind.extend(gone.map(|view| (view.id, view.last_sequence)));
+            behind
+        };
+        for (session, mut after) in behind {
+            loop {
+                let records = log.read(session, after, MISSED_READ)?;
+                let Some(last) = records.last().map(|record| record.sequence) else {
+                    break;
+                };
+                after = last;
+                self.commit(&records);
+            }
+        }
+        Ok(())
     }
 
     /// Makes durable records visible, and wakes their readers.
@@ -74,7 +114,7 @@ impl Committed {
     /// What ends from now on, over all sessions.
     pub(crate) fn endings(&self) -> Endings {
         let (feed, endings) = Endings::new(ENDINGS);
-        if self.ended.get().is_none() {
+        if self.ended().is_none() {
             lock(&self.endings).push(feed);
         }
         endings
@@ -121,15 +161,21 @@ impl Committed {
         }
     }
 
-    /// Sets why the engine has ended, and wakes all that wait.
-    pub(crate) fn end(&self, why: Unavailable) {
-        if self.ended.set(why).is_ok() {
-            self.on_end.notify(usize::MAX);
+    /// Sets why a log is no longer written, and wakes all that wait. With the one log of an engine, the
+    /// engine ends.
+    pub(crate) fn end_log(&self, log: &Ending, why: Unavailable) {
+        log.set(why);
+        if self.ended().is_some() {
             lock(&self.endings).clear();
         }
         for wake in lock(&self.wakes).values() {
             wake.notify(usize::MAX);
         }
+    }
+
+    /// Where the end of the engine is set.
+    pub(crate) fn ending(&self) -> &Arc<Ending> {
+        &self.ending
     }
 
     /// Makes all pulls, open and later ones, answer with what there is.
@@ -160,20 +206,20 @@ impl Committed {
     }
 
     pub(crate) fn ended(&self) -> Option<&Unavailable> {
-        self.ended.get()
+        self.ending.get()
     }
 
     /// Waits until the engine has ended.
     pub(crate) async fn wait_for_end(&self) -> Unavailable {
-        loop {
-            let listener = self.on_end.listen();
-            if let Some(why) = self.ended() {
-                return why.clone();
-            }
-            listener.await;
-        }
+        self.ending.wait().await
     }
 }
+
+/// How much of the log is read at once for what is not visible yet.
+const MISSED_READ: ReadLimit = ReadLimit {
+    records: 1_024,
+    bytes: 1024 * 1024,
+};
 
 /// Locks, also after another holder has panicked: no change under these locks can fail half-way.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

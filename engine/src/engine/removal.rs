@@ -27,7 +27,10 @@ impl Engine {
     ///
     /// When there is no such session, or as every command.
     pub async fn remove_session(&self, session: SessionId) -> Result<(), CommandError> {
-        self.change(Command::RemoveSession { session }).await
+        self.node.gate.check_write()?;
+        self.command(session, Command::RemoveSession { session })
+            .await
+            .map(drop)
     }
 
     /// Redacts results and inputs of a session, open or ended: other bytes of the same length stand for
@@ -60,15 +63,27 @@ impl Engine {
         session: SessionId,
         records: Vec<Sequence>,
     ) -> Result<Sequence, RedactError> {
-        self.gate.check_write().map_err(RedactError::Command)?;
-        if self.log_reads.pending_redactions() >= limits::PENDING_REDACTIONS {
+        self.node.gate.check_write().map_err(RedactError::Command)?;
+        if self.node.logs.pending_redactions() >= limits::PENDING_REDACTIONS {
             return Err(RedactError::TooManyPending);
+        }
+        let highest = records.iter().max().copied();
+        let known = self
+            .node
+            .committed
+            .session(session, |view| view.last_sequence);
+        if known < highest {
+            let caught_up = self.catch_up(session).await;
+            caught_up.map_err(|why| RedactError::Command(CommandError::Unavailable(why)))?;
         }
         for sequence in &records {
             self.check_redactable(session, *sequence).await?;
         }
         let command = Command::RedactRecords { session, records };
-        let logged = self.command(command).await.map_err(RedactError::Command)?;
+        let logged = self
+            .command(session, command)
+            .await
+            .map_err(RedactError::Command)?;
         let last = logged.last().map(|record| record.sequence);
         last.ok_or(RedactError::NoRecords)
     }
@@ -78,8 +93,11 @@ impl Engine {
         session: SessionId,
         sequence: Sequence,
     ) -> Result<(), RedactError> {
-        let last = self.committed.session(session, |view| view.last_sequence);
-        let read = self.log_reads.read_at(session, sequence, last).await;
+        let last = self
+            .node
+            .committed
+            .session(session, |view| view.last_sequence);
+        let read = self.node.record_at(session, sequence, last).await;
         let record = read.map_err(RedactError::Read)?;
         let record = record.filter(|record| record.sequence == sequence);
         let record = record.ok_or(RedactError::NotFound(sequence))?;
@@ -88,7 +106,7 @@ impl Engine {
             _ => return Err(RedactError::NotRedactable(sequence)),
         };
         // The screen of a running terminal shows it, and input may not have been read yet.
-        let is_in_use = self.committed.session(session, |view| {
+        let is_in_use = self.node.committed.session(session, |view| {
             let running = view.job(job);
             running.is_some_and(|job| {
                 let is_over = matches!(job.state, JobState::Finished { .. });

@@ -8,6 +8,7 @@ mod batch;
 
 use crate::clock::{Clock, WallClock};
 use crate::committed::Committed;
+use crate::ending::Ending;
 use crate::engine::JobsAtEnd;
 use crate::error::Unavailable;
 use crate::jobs::supervisor::Supervisor;
@@ -22,6 +23,7 @@ use rejoin_core::{Actor, Command, Instant, Moment, State};
 use rejoin_log::{AppendError, Log};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A client's command, and where to send the answer.
@@ -57,6 +59,10 @@ pub(crate) struct Sequencer {
     pub(crate) clock: Arc<Clock>,
     pub(crate) wall: WallClock,
     pub(crate) cursors_logged: Instant,
+    /// How many records the log has.
+    pub(crate) position: Arc<AtomicU64>,
+    /// Where is set why it ends.
+    pub(crate) ending: Arc<Ending>,
     /// If set, no session expires, and cursors are not logged, because the log is discarded.
     pub(crate) read_only: bool,
 }
@@ -74,6 +80,11 @@ impl Sequencer {
             match catch_unwind(AssertUnwindSafe(|| self.turn(input))) {
                 Ok(Ok(true)) => {}
                 Ok(Ok(false)) => break Unavailable::ShuttingDown,
+                Ok(Err(error @ AppendError::Fenced(_))) => {
+                    // Its jobs are lost there, so they must not go on here.
+                    jobs = JobsAtEnd::Lost;
+                    break Unavailable::LogFailed(Arc::new(error));
+                }
                 Ok(Err(error)) => break Unavailable::LogFailed(Arc::new(error)),
                 Err(_) => break Unavailable::Broken,
             }
@@ -89,7 +100,7 @@ impl Sequencer {
         while self.requests.try_recv().is_ok() {}
         // Before the end is announced, because the log may be opened again from then on.
         drop(self.log);
-        self.committed.end(ending);
+        self.committed.end_log(&self.ending, ending);
     }
 
     async fn wait(&mut self) -> Input {
@@ -231,6 +242,8 @@ impl Sequencer {
             self.log.append(&batch.records)?;
             self.counts.batch(&batch.records);
             self.committed.commit(&batch.records);
+            let count = batch.records.len() as u64;
+            self.position.fetch_add(count, Ordering::SeqCst);
             let effects = std::mem::take(&mut batch.effects);
             self.supervisor.carry_out(effects, &batch.records);
             for record in &batch.records {

@@ -5,7 +5,7 @@ use super::{Decision, at_most, fewer_than};
 use crate::state::Session;
 use crate::{
     CloseCause, ConsumerId, CreateSession, DescribeSession, Event, Instant, InterruptCause, JobId,
-    LeaveCause, LinkChange, Outcome, Rejection, SessionId, SessionNumber, State,
+    LeaveCause, LinkChange, NodeTerm, Outcome, Rejection, SessionId, SessionNumber, State,
 };
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -40,7 +40,7 @@ impl State {
             limits.name,
             remote.as_ref().map_or(0, |remote| remote.len()),
         )?;
-        let number = SessionNumber(self.last_number + 1);
+        let number = SessionNumber(self.numbering.after(self.last_number));
         let created = Event::SessionCreated {
             number,
             service,
@@ -139,20 +139,28 @@ impl State {
     /// The first decision after a start: running jobs that their runners do not have any more are
     /// lost, and timeouts of sessions and consumers start again, because no consumer could pull while
     /// the server was down.
+    ///
+    /// The same if another node takes the log; then the records say so.
     pub(super) fn resume(
         &self,
         kept: &BTreeSet<JobId>,
         lost: &BTreeMap<JobId, Arc<str>>,
+        by: Option<&Arc<NodeTerm>>,
     ) -> Vec<(SessionId, Event)> {
+        let ended = match by {
+            None => ENDED,
+            Some(_) => ENDED_ELSEWHERE,
+        };
         let mut events = vec![];
         for (id, session) in self.sessions() {
             for (job, running) in session.jobs().filter(|(job, _)| !kept.contains(job)) {
                 let message = match lost.get(&job) {
                     _ if running.is_uncertain => ENDED_UNSEEN.into(),
-                    Some(reason) if running.started => {
-                        cut(format!("{ENDED}: {reason}").into(), self.limits.message)
+                    // Another node's runner does not know.
+                    Some(reason) if running.started && by.is_none() => {
+                        cut(format!("{ended}: {reason}").into(), self.limits.message)
                     }
-                    _ => ENDED.into(),
+                    _ => ended.into(),
                 };
                 let finished = Event::JobFinished {
                     job,
@@ -163,7 +171,10 @@ impl State {
                 };
                 events.push((id, finished));
             }
-            events.push((id, Event::SessionResumed));
+            let resumed = by.map_or(Event::SessionResumed, |by| Event::SessionTakenOver {
+                by: by.clone(),
+            });
+            events.push((id, resumed));
         }
         events
     }
@@ -199,6 +210,10 @@ const CLOSED_STATUS: i32 = 129;
 
 /// The message for a job that was running when the server ended.
 const ENDED: &str = "the server ended while the job ran";
+
+/// The message for a job that was running at a node when another one took its log.
+const ENDED_ELSEWHERE: &str =
+    "the node that ran the job has ended or is cut off, and another node goes on with the session";
 
 /// The message for a job that may have finished before that.
 const ENDED_UNSEEN: &str = "records are missing in which the job may have ended";

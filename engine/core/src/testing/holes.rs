@@ -38,6 +38,7 @@ pub fn play_with_holes(
             Command::Resume {
                 kept: [].into(),
                 lost: [].into(),
+                by: None,
             },
         )
         .unwrap_or_default();

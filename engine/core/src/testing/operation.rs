@@ -3,8 +3,8 @@
 
 use crate::{
     CloseCause, Command, ConsumerId, Controller, CreateSession, DescribeSession, Instant, JobId,
-    JobMode, JobOutput, JobSlot, LinkChange, OutputPosition, OutputStream, Sequence, Server,
-    Session, SessionId, State, SubmitJob, TerminalSize, Timestamp, Visibility,
+    JobMode, JobOutput, JobSlot, LinkChange, NodeTerm, OutputPosition, OutputStream, Sequence,
+    Server, Session, SessionId, State, SubmitJob, TerminalSize, Timestamp, Visibility,
 };
 use alloc::format;
 use alloc::sync::Arc;
@@ -107,6 +107,7 @@ impl Operation {
                     server: Server {
                         process: 1,
                         version: "1".into(),
+                        node: None,
                     },
                     timeout,
                     consumer: reads.then_some(([0; 16], timeout)),
@@ -281,6 +282,13 @@ impl Operation {
                     lost: known
                         .map(|job| (job, "its runner is gone".into()))
                         .collect(),
+                    by: (kept & 2 == 2).then(|| {
+                        NodeTerm {
+                            node: "n2".into(),
+                            term: kept.into(),
+                        }
+                        .into()
+                    }),
                 }
             }
             Self::InterruptAll => Command::InterruptAll,

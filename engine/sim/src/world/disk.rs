@@ -1,7 +1,7 @@
 //! A disk with delays and failures. The seed decides which operation fails and how; the simulated
 //! disk of the log crate applies the fault to the bytes.
 
-use super::World;
+use super::{Random, World};
 use rejoin_log::disk::{Disk, DiskFile, DiskLock};
 use rejoin_log::testing::{Fault, SimulatedDisk};
 use std::io;
@@ -123,9 +123,20 @@ impl Disk for FaultyDisk {
 
     fn sync(&self) -> io::Result<()> {
         self.alive()?;
-        self.provoke(150, [("fault: directory sync failed", Fault::IO)]);
+        let seed = self.world.draw(Random::bits);
+        self.provoke(
+            150,
+            [
+                ("fault: directory sync failed", Fault::IO),
+                ("fault: directory sync failed in part", Fault::Partly(seed)),
+            ],
+        );
         let synced = self.disk.sync();
         self.complete(synced)
+    }
+
+    fn has_failed(&self) -> bool {
+        self.disk.has_failed()
     }
 }
 
@@ -170,7 +181,14 @@ impl DiskFile for FaultyFile {
         if self.disk.lies {
             return Ok(());
         }
-        self.disk.provoke(400, [("fault: sync failed", Fault::IO)]);
+        let seed = self.disk.world.draw(Random::bits);
+        self.disk.provoke(
+            400,
+            [
+                ("fault: sync failed", Fault::IO),
+                ("fault: sync failed in part", Fault::Partly(seed)),
+            ],
+        );
         let synced = self.file.sync();
         self.disk.complete(synced)
     }

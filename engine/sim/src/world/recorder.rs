@@ -135,7 +135,7 @@ fn name(event: &Event) -> &'static str {
             CloseCause::Requested => "event: session closed, requested",
         },
         Event::SessionCreated { .. } => "event: session created",
-        Event::SessionResumed => "event: session resumed",
+        Event::SessionResumed | Event::SessionTakenOver { .. } => "event: session resumed",
         Event::SessionTouched { .. } => "event: session touched",
         Event::StatementRefused { .. } => "event: statement refused",
         Event::UserSet { .. } => "event: user set",
