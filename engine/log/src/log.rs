@@ -28,6 +28,16 @@ pub trait Log: fmt::Debug + Send {
     /// it. Also returned by a closed log. `Fenced`: another writer has taken a log that is shared.
     fn append(&mut self, records: &[Arc<Record>]) -> Result<(), AppendError>;
 
+    /// Makes sure that no other writer has taken a log that is shared, since the last append. What is
+    /// decided without an append, as a refusal, is right only then. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Same as `append`.
+    fn confirm(&mut self) -> Result<(), AppendError> {
+        Ok(())
+    }
+
     /// A reader of this log, for any thread. Reading and writing may overlap.
     fn reader(&self) -> Arc<dyn LogReader>;
 

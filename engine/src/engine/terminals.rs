@@ -107,7 +107,7 @@ impl Engine {
             bytes: bytes.len() as u64,
             client,
         };
-        let hidden = log.send(command, self.actor.clone()).await?;
+        let hidden = log.send(Some(command), self.actor.clone()).await?;
         let (answer, answered) = oneshot::channel();
         let inputs = log.inputs.clone();
         self.node.runtime.spawn(Box::pin(async move {

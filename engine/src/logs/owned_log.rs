@@ -12,7 +12,7 @@ use crate::logs::peer_pulls::PeerPulls;
 use crate::node::Node;
 use crate::screens::{ScreenLog, Unfolded};
 use crate::sequencer::{Request, Sequencer};
-use crate::stats::Counts;
+use crate::stats::{Counts, LogSessions};
 use crate::takeover::{LostJob, RefusedJob, Takeover, kept_jobs, lost_jobs};
 use crate::{Config, Runtime};
 use async_channel::{Sender, TrySendError};
@@ -152,9 +152,10 @@ impl Resumption {
 }
 
 impl OwnedLog {
-    /// Starts the sequencer of a log, which has `position` records. The views have them.
+    /// Starts the sequencer of log `number`, which has `position` records. The views have them.
     pub(crate) fn start(
         node: &Node,
+        number: u8,
         resumption: Resumption,
         position: u64,
         ending: Arc<Ending>,
@@ -170,10 +171,13 @@ impl OwnedLog {
             records: _,
             takeover: _,
         } = resumption;
+        let is_here = |session| node.logs.number_of(session) == number;
+        let sessions = node.committed.view(|views| LogSessions::of(views, is_here));
         let (requests, request_inbox) = async_channel::bounded(node.config.queue);
         let (reports, report_inbox) = async_channel::bounded(limits::REPORTS);
         let (end, end_inbox) = async_channel::bounded(1);
         node.counts.wall_clock(jump, behind);
+        node.counts.take(&sessions);
         let liveness = Arc::new(Liveness::new(clock.clone(), node.committed.clone()));
         let inputs = Arc::new(Inputs::default());
         let reader = log.reader();
@@ -229,7 +233,16 @@ impl OwnedLog {
 
     /// Sends a command to the sequencer, and waits for its answer.
     pub(crate) async fn command(&self, command: Command, actor: Option<Arc<Actor>>) -> Answer {
-        match self.send(command, actor).await?.await {
+        self.answer(self.send(Some(command), actor).await?).await
+    }
+
+    /// Waits until it is known that no other writer has taken the log.
+    pub(crate) async fn confirm(&self) -> Result<(), CommandError> {
+        self.answer(self.send(None, None).await?).await.map(drop)
+    }
+
+    async fn answer(&self, answer: oneshot::Receiver<Answer>) -> Answer {
+        match answer.await {
             Ok(answer) => answer,
             Err(oneshot::Canceled) => Err(self.unavailable().await),
         }
@@ -238,7 +251,7 @@ impl OwnedLog {
     /// Sends a command to the sequencer, and returns where its answer will be.
     pub(crate) async fn send(
         &self,
-        command: Command,
+        command: Option<Command>,
         actor: Option<Arc<Actor>>,
     ) -> Result<oneshot::Receiver<Answer>, CommandError> {
         let (reply, answer) = oneshot::channel();

@@ -1,7 +1,7 @@
 //! The errors of the API, sent as `application/problem+json` (RFC 9457).
 
 use crate::view_json;
-use rejoin_accounts::{Denied, FileError, LinkError, OwnTokenError};
+use rejoin_accounts::{Caller, Denied, FileError, LinkError, OwnTokenError};
 use rejoin_engine::{
     CommandError, Controller, JobId, PullError, RedactError, Rejection, ScreenError, Unavailable,
 };
@@ -49,6 +49,14 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    /// Somebody who could read a session when the request began may not do so any more.
+    pub(crate) fn ended(caller: &Caller) -> Self {
+        Self::Denied(match caller.link() {
+            Some(_) => Denied::LinkEnded,
+            None => Denied::Expired,
+        })
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::Command(error) => command_status(error),
@@ -148,6 +156,12 @@ impl From<RedactError> for Fault {
 impl From<ScreenError> for Fault {
     fn from(error: ScreenError) -> Self {
         Self::Screen(error)
+    }
+}
+
+impl From<Unavailable> for Fault {
+    fn from(why: Unavailable) -> Self {
+        Self::Read(PullError::Unavailable(why))
     }
 }
 

@@ -75,7 +75,7 @@ impl Native {
     /// The caller who may share a session: its creator or an admin.
     async fn sharer(&self, http: &Request) -> Result<(Caller, SessionId), Fault> {
         let caller = self.authorize(http, Permission::Read).await?;
-        let session = self.session(http, &caller)?;
+        let session = self.session(http, &caller).await?;
         let owner = self.view(session, |view| view.user.clone())?;
         match caller.may_close(owner.as_deref()) {
             true => Ok((caller, session)),
@@ -94,7 +94,7 @@ impl Native {
     ) -> Result<(Caller, SessionId, Option<Visit>), Fault> {
         let Some(caller) = self.accounts.link_caller(http) else {
             let caller = self.authorize(http, Permission::Read).await?;
-            let session = self.session(http, &caller)?;
+            let session = self.session(http, &caller).await?;
             return Ok((caller, session, None));
         };
         let caller = caller.map_err(Fault::Denied)?;
@@ -103,6 +103,7 @@ impl Native {
         };
         let name = http.param("session").unwrap_or_default();
         let unknown = || Fault::SessionNotFound(name.to_owned());
+        self.engine.know(session).await?;
         let number = self
             .view(session, |view| view.number)
             .map_err(|_| unknown())?;

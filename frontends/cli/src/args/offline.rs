@@ -50,6 +50,7 @@ impl LogPlace {
             server: Some(server),
             credentials: self.credentials.clone(),
             client_config: self.client_config.clone(),
+            link: None,
         };
         Ok(Some((server, name)))
     }

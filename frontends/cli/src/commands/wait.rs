@@ -6,7 +6,7 @@ use crate::args::WaitArgs;
 use crate::client::ClientError;
 use crate::client::api::Api;
 use crate::client::limits::{FIRST_PAUSE, LONGEST_PAUSE, LONGEST_WAIT};
-use crate::client::resolve::{identity, resolve};
+use crate::client::resolve::{address, identity, resolve};
 use crate::offline::warn;
 use rejoin_core::{Event, JobId, JobMode, JobSlot, Outcome, Visibility};
 use rejoin_engine::{Runtime, SmolRuntime};
@@ -18,15 +18,15 @@ use std::time::Duration;
 
 /// Waits; returns the exit status of the job.
 pub(crate) fn run(args: &WaitArgs) -> Result<ExitCode, ClientError> {
-    let api = Api::new(&args.at.server)?;
+    let (api, name) = address(&args.at)?;
     let deadline = args.timeout.map(|it| SmolRuntime.elapsed() + it.0);
-    let patience = args.reconnect_for.0;
+    let patience = args.reconnecting.reconnect_for.0;
     let mut waiter = Waiter {
         api,
         patience,
         deadline,
     };
-    let Some(shown) = waiter.asked(|api| resolve(api, &args.at.session))? else {
+    let Some(shown) = waiter.asked(|api| resolve(api, &name))? else {
         return Ok(ExitCode::from(TIMED_OUT));
     };
     let (session, _) = identity(&shown)?;
