@@ -7,7 +7,7 @@
 
 use super::ClientError;
 use super::limits::FILE_BYTES;
-use crate::args::ServerArgs;
+use crate::args::{CredentialArgs, ServerArgs};
 use crate::settings::UNIX;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -91,9 +91,12 @@ impl ServerConfig {
             // Whatever the environment and the file have is for another server.
             let own = ServerArgs {
                 link: None,
-                login: None,
-                password_file: None,
-                token_file: None,
+                credentials: CredentialArgs {
+                    login: None,
+                    password_file: None,
+                    token_file: None,
+                    ..args.credentials.clone()
+                },
                 ..args.clone()
             };
             let secrets = Secrets {
@@ -253,7 +256,6 @@ const OTHERS: u32 = 0o077;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::CredentialArgs;
     use std::fs::{Permissions, set_permissions, write};
 
     fn args(server: &str, login: Option<&str>) -> ServerArgs {
