@@ -515,7 +515,9 @@ pub(crate) struct DeleteArgs {
 /// rewritten where it has the bytes. A session that has ended can be redacted, too. What a command line
 /// says can't: delete the session.
 ///
-/// Copies elsewhere stay: backups, exported files, and what somebody's terminal still shows.
+/// Copies elsewhere stay: backups, exported files, and what somebody's terminal still shows. So do variables
+/// that a command exported, which the server keeps for the session's next command: `unset` them in a command
+/// of the session, or delete the session.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = REDACT_EXAMPLES)]
 pub(crate) struct RedactArgs {
