@@ -365,9 +365,9 @@ fn whoever_owns_a_session_or_is_an_admin_may_redact_and_delete_and_readers_are_t
         assert_eq!(lost["by"]["account"], "ada");
         assert_eq!(lost["first"], 1);
         let shown = format!("/sessions/{session}");
-        assert_eq!(ask_as(server, ADA, "GET", &shown, &Value::Null).0, 404);
+        assert_eq!(ask_as(server, ADA, "GET", &shown, &Value::Null).0, 410);
         let again = ask_as(server, ADA, "DELETE", &records, &Value::Null);
-        assert_eq!(again.0, 404, "{}", again.1);
+        assert_eq!(again.0, 410, "{}", again.1);
     };
     check(&server);
     server.kill();

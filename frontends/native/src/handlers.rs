@@ -142,7 +142,7 @@ impl Native {
 
     pub(crate) async fn close(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::CloseOwn).await?;
-        let session = self.session(http, &caller)?;
+        let session = self.session(http, &caller).await?;
         let owner = self.engine.view(|views| {
             let view = views.session(session);
             view.map(|view| view.user.clone())
@@ -163,7 +163,7 @@ impl Native {
         let caller = self.authorize(http, Permission::Read).await?;
         let consumer = self
             .engine_for(&caller, http)
-            .join_session(self.session(http, &caller)?)
+            .join_session(self.session(http, &caller).await?)
             .await?;
         let joined =
             serde_json::json!({"consumer": consumer.to_string(), "ordinal": consumer.ordinal});
@@ -172,7 +172,7 @@ impl Native {
 
     pub(crate) async fn leave(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Read).await?;
-        let session = self.session(http, &caller)?;
+        let session = self.session(http, &caller).await?;
         let consumer: ConsumerId = param(http, "consumer")
             .parse()
             .map_err(|_| Fault::RequestInvalid("invalid consumer ID".to_owned()))?;
@@ -184,7 +184,7 @@ impl Native {
 
     pub(crate) async fn submit(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Run).await?;
-        let session = self.session(http, &caller)?;
+        let session = self.session(http, &caller).await?;
         self.check_session(&caller, session)?;
         let submit: Submit = body(http.body())?;
         if submit.terminal.is_some() && submit.output.is_some() {
@@ -248,7 +248,7 @@ impl Native {
 
     pub(crate) async fn interrupt(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Interrupt).await?;
-        let session = self.session(http, &caller)?;
+        let session = self.session(http, &caller).await?;
         let job = match param(http, "job") {
             "" => None,
             _ => Some(self.visible_job(session, job_id(http)?)?),
@@ -264,7 +264,7 @@ impl Native {
 
     pub(crate) async fn write(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Run).await?;
-        let session = self.session(http, &caller)?;
+        let session = self.session(http, &caller).await?;
         self.check_session(&caller, session)?;
         let job = self.visible_job(session, job_id(http)?)?;
         let query = Query::parse(http.url(), &["end", "client"])?;
@@ -281,7 +281,7 @@ impl Native {
 
     pub(crate) async fn resize(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Run).await?;
-        let session = self.session(http, &caller)?;
+        let session = self.session(http, &caller).await?;
         self.check_session(&caller, session)?;
         let job = self.visible_job(session, job_id(http)?)?;
         let client = client_of(&caller, &Query::parse(http.url(), &["client"])?)?;
@@ -310,7 +310,7 @@ impl Native {
 
     pub(crate) async fn take_control(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Run).await?;
-        let session = self.session(http, &caller)?;
+        let session = self.session(http, &caller).await?;
         self.check_session(&caller, session)?;
         let job = self.visible_job(session, job_id(http)?)?;
         let Control { client } = body(http.body())?;
@@ -325,7 +325,7 @@ impl Native {
 
     pub(crate) async fn give_control(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Run).await?;
-        let session = self.session(http, &caller)?;
+        let session = self.session(http, &caller).await?;
         self.check_session(&caller, session)?;
         let job = self.visible_job(session, job_id(http)?)?;
         let client = client_of(&caller, &Query::parse(http.url(), &["client"])?)?;
@@ -366,7 +366,7 @@ impl Native {
         if accept.contains(EVENT_STREAM) {
             return self.stream(http).await;
         }
-        let (caller, session, _visit) = self.reader(http).await?;
+        let (caller, session, _visit) = self.reader_to_the_end(http).await?;
         let query = Query::parse(http.url(), &["after", "limit", "wait"])?;
         let cursor = cursor_of(&query)?;
         let after = cursor.after;
@@ -402,7 +402,7 @@ impl Native {
     }
 
     pub(crate) async fn stream(&self, http: &Request) -> HandlerResult {
-        let (caller, session, visit) = self.reader(http).await?;
+        let (caller, session, visit) = self.reader_to_the_end(http).await?;
         let query = Query::parse(http.url(), &["after", "client"])?;
         let client = client_of(&caller, &query)?.map(|it| it.client.clone());
         // A browser that reconnects sends the last ID that it has got, to the URL of its first request.
@@ -439,7 +439,7 @@ impl Native {
     /// Who watches a session: by streams, and as consumers.
     pub(crate) async fn viewers(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Read).await?;
-        let session = self.session(http, &caller)?;
+        let session = self.session(http, &caller).await?;
         let consumers = self.view(session, |view| {
             let joined =
                 |(consumer, view): (ConsumerId, ConsumerView)| (consumer.ordinal, view.joined);
@@ -514,7 +514,22 @@ impl Native {
 
     /// The session that the path names: by its UUID, or by its number if the caller may see it.
     /// Numbers are not secret, so knowing one gives no access.
-    pub(crate) fn session(&self, http: &Request, caller: &Caller) -> Result<SessionId, Fault> {
+    ///
+    /// # Errors
+    ///
+    /// Also if the session was removed: then who deleted it.
+    pub(crate) async fn session(
+        &self,
+        http: &Request,
+        caller: &Caller,
+    ) -> Result<SessionId, Fault> {
+        let session = self.named(http, caller)?;
+        self.check_removal(session, param(http, "session")).await?;
+        Ok(session)
+    }
+
+    /// As [`Self::session`], but also of a session that was removed, whose last event says so.
+    pub(crate) fn named(&self, http: &Request, caller: &Caller) -> Result<SessionId, Fault> {
         let name = param(http, "session");
         let unknown = || Fault::SessionNotFound(name.to_owned());
         let session = match name.parse() {
@@ -541,6 +556,21 @@ impl Native {
         };
         http.log_session(session);
         Ok(session)
+    }
+
+    /// Refuses a session that was removed. `name` is what the request calls it.
+    pub(crate) async fn check_removal(&self, session: SessionId, name: &str) -> Result<(), Fault> {
+        // Of one that ended long ago the views know nothing, and the log may have all.
+        if self.engine.view(|views| views.session(session).is_some()) {
+            return Ok(());
+        }
+        match self.engine.removal(session).await {
+            Some(removal) => Err(Fault::SessionGone {
+                session: name.to_owned(),
+                removal,
+            }),
+            None => Ok(()),
+        }
     }
 
     /// The engine for commands of a caller: their records say who asked.

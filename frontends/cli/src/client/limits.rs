@@ -36,6 +36,10 @@ pub(crate) const INPUT_PAUSE: Duration = Duration::from_millis(50);
 /// Records that one request redacts, as in the server.
 pub(crate) const REDACTED: usize = 1_000;
 
+/// Requests in one answer of a server's audit, and in all: they are sorted before they are printed.
+pub(crate) const AUDIT_PAGE: usize = 10_000;
+pub(crate) const AUDIT_REQUESTS: usize = 1_000_000;
+
 /// Sessions per page of a list.
 pub(crate) const PAGE: usize = 1_000;
 

@@ -20,7 +20,7 @@ use crate::terminal::{self, Attachment, Ended, PrefixKey, Seat, Watcher, is_over
 use async_signal::{Signal, Signals};
 use futures::StreamExt;
 use rejoin_core::{Event, JobId, JobMode, JobSlot, Outcome, SessionId, Visibility};
-use rejoin_replay::{CLEAR, describe, output_of};
+use rejoin_replay::{CLEAR, describe, lost, output_of};
 use serde_json::{Value, json};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
@@ -477,7 +477,7 @@ impl Run {
             }
             Event::RecordsLost { .. } => {
                 output.flush()?;
-                warn(&describe(&record.event).unwrap_or_default());
+                warn(&lost(&record).unwrap_or_default());
                 Ok(None)
             }
             Event::JobFinished {
