@@ -98,6 +98,7 @@ const EDGES: [(&str, &[&str]); 23] = [
             "rejoin-replay",
             "rejoin-runner-arthas",
             "rejoin-screen",
+            "rejoin-search",
         ],
     ),
     (

@@ -4,7 +4,10 @@ use crate::accounts::with_accounts;
 use crate::server::{Server, outcome, rejoin};
 use crate::shell::wait_until;
 use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::PathBuf;
+use std::thread;
 use tempfile::TempDir;
 
 const ADA: &str = "Basic YWRhOmFkYS1zZWNyZXQ=";
@@ -309,4 +312,35 @@ fn a_command_that_reads_logs_says_how_to_name_a_session_of_a_server() {
             "{said}"
         );
     }
+}
+
+#[test]
+fn a_deletion_that_is_not_answered_is_said_to_be_unknown() {
+    // It says what the session is, and breaks the connection of what follows.
+    let broken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", broken.local_addr().unwrap());
+    let id = "00112233-4455-6677-8899-aabbccddeeff";
+    let server = thread::spawn(move || {
+        let mut asked = vec![];
+        for answers in [true, false] {
+            let (stream, _) = broken.accept().unwrap();
+            let mut lines = BufReader::new(&stream).lines().map(Result::unwrap);
+            asked.push(lines.next().unwrap());
+            let _ = lines.find(String::is_empty);
+            if answers {
+                let body = json!({"id": id, "number": 1, "state": "ended"}).to_string();
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
+                let length = body.len();
+                write!(&stream, "{head}\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+            }
+        }
+        asked
+    });
+    let (status, out, err) = outcome(&["delete", "1", "-y", "--server", &url]);
+    assert!(!status.success() && out.is_empty(), "{out}");
+    let asked = server.join().unwrap();
+    assert!(asked[1].starts_with("DELETE "), "{asked:?}");
+    let said =
+        format!("it is unknown whether session {id} was deleted: `rejoin show {id}` says so");
+    assert!(err.contains(&said), "{err}");
 }

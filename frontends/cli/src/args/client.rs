@@ -517,7 +517,7 @@ pub(crate) struct DeleteArgs {
 ///
 /// Copies elsewhere stay: backups, exported files, and what somebody's terminal still shows.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = REDACT_EXAMPLES)]
+#[command(after_long_help = REDACT_EXAMPLES, override_usage = REDACT_USAGE)]
 pub(crate) struct RedactArgs {
     #[command(flatten)]
     pub(crate) at: SessionAt,
@@ -527,21 +527,29 @@ pub(crate) struct RedactArgs {
     pub(crate) records: Vec<u64>,
 
     /// Redact all results and inputs with the first line of FILE, also where it is spread over several of
-    /// one job. `-` is standard input
+    /// one job, or where colours and other escape sequences are in between. `-` is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "records")]
     pub(crate) text_file: Option<PathBuf>,
+
+    /// Redact without asking
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 
     /// Print one JSON object: `session`, `records`, and `sequence`, the record that says so
     #[arg(long)]
     pub(crate) json: bool,
 }
 
+const REDACT_USAGE: &str = "\
+rejoin redact [OPTIONS] <SESSION> <RECORD>...
+       rejoin redact [OPTIONS] <SESSION> --text-file <FILE>";
+
 const REDACT_EXAMPLES: &str = "\
 Examples:
   Redact all that has a password in it:
     rejoin redact 17 --text-file ~/password
-  Redact two records:
-    rejoin redact 17 5 6
+  Redact two records without being asked:
+    rejoin redact 17 5 6 --yes
 
 Exit status:
   0  redacted

@@ -416,7 +416,7 @@ delete <session> --insecure -y/--yes --json
   --token-file REJOIN_TOKEN_FILE
   --cacert REJOIN_CACERT
   --client-config REJOIN_CLIENT_CONFIG
-redact <session> --insecure <records> --text-file --json
+redact <session> --insecure <records> --text-file -y/--yes --json
   --server REJOIN_SERVER
   -l/--login REJOIN_LOGIN
   --password-file REJOIN_PASSWORD_FILE

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 /// Shows the session until it ends.
 pub(crate) fn attach(args: &AttachArgs) -> Result<(), ClientError> {
-    let api = Api::new(&args.at.server)?;
+    let api = Api::following(&args.at.server, args.connection.reconnect_for.0)?;
     let shown = resolve(&api, &args.at.session)?;
     let (session, id) = identity(&shown)?;
     let (after, from) = match (args.no_history, args.since) {
