@@ -158,6 +158,7 @@ fn commands(number: u64, step: u64, state: &State) -> Vec<Command> {
             server: Server {
                 process: 1,
                 version: "0.1.0".into(),
+                node: None,
             },
             timeout: Duration::from_secs(u64::from(u32::MAX)),
             consumer: Some(([7; 16], Duration::from_secs(u64::from(u32::MAX)))),

@@ -1,20 +1,25 @@
 //! Opens an engine: reads the log, prepares the runners, starts the sequencer.
 
+use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::error::OpenError;
 use crate::jobs::runner::{Exit, LoggedJob, Runner, RunnerHost, RunnerJob};
+use crate::logs::{FollowedLog, LogRole};
+use crate::node::Node;
+use crate::peers::Peers;
 use crate::{Config, Runtime, Services, compaction};
 use futures::channel::oneshot;
 use futures::future::BoxFuture;
 use rejoin_core::Projection;
 use rejoin_log::disk::Directory;
 use rejoin_log::segment::{Compactor, LogId, LogMetrics, OpenOptions, OpenReport, Opened, Options};
-use rejoin_log::{Log, MemoryLog};
+use rejoin_log::{Log, LogReader, MemoryLog};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Opens an engine. Made by [`Engine::builder`], [`Engine::in_memory`] and [`Engine::on_log`].
+/// Opens an engine. Made by [`Engine::builder`], [`Engine::in_memory`], [`Engine::on_log`] and
+/// [`Engine::node`].
 ///
 /// The state of an engine is always folded from the log that it opens: there is no way to give it
 /// another one.
@@ -49,20 +54,47 @@ enum Source {
     ReadOnly(PathBuf),
     Memory,
     Log(Box<OpenLog>),
+    Node(Box<HomeLog>, Arc<dyn Peers>),
 }
 
 type OpenLog = dyn FnOnce() -> Result<Opened<Box<dyn Log>>, OpenError> + Send;
 
-/// A log that was opened, with its state.
-struct OpenedLog {
-    log: Box<dyn Log>,
+/// The log that belongs to a node: new sessions are created in it. It is followed until
+/// [`Engine::own`] is called.
+#[derive(Debug)]
+pub struct HomeLog {
+    /// The log's identity.
+    pub id: LogId,
+    /// What its first records lead to.
+    pub projection: Projection,
+    /// How many these are.
+    pub position: u64,
+    /// Reads its copy on this machine.
+    pub reader: Arc<dyn LogReader>,
+}
+
+/// What was opened, with its state.
+struct OpenedSource {
+    log: OpenedLog,
     projection: Projection,
+    id: Option<LogId>,
     segments: Option<Segments>,
+}
+
+/// What becomes of the log that was opened.
+enum OpenedLog {
+    /// It is the only one.
+    Own(Box<dyn Log>),
+    /// It is the home of a node, and is followed at first.
+    Home {
+        reader: Arc<dyn LogReader>,
+        position: u64,
+        peers: Arc<dyn Peers>,
+    },
 }
 
 /// Parts that only a segment log has.
 struct Segments {
-    id: LogId,
     compactor: Compactor,
     metrics: Arc<LogMetrics>,
 }
@@ -83,6 +115,10 @@ impl EngineBuilder {
         open: impl FnOnce() -> Result<Opened<Box<dyn Log>>, OpenError> + Send + 'static,
     ) -> Self {
         Self::from(Source::Log(Box::new(open)))
+    }
+
+    pub(crate) fn node(home: HomeLog, peers: Arc<dyn Peers>) -> Self {
+        Self::from(Source::Node(Box::new(home), peers))
     }
 
     fn from(source: Source) -> Self {
@@ -186,9 +222,10 @@ impl EngineBuilder {
         let opened = on_thread(&runtime, "rejoin-open", move || {
             open_log(source, &limits, options, new_id)
         });
-        let OpenedLog {
+        let OpenedSource {
             log,
             projection,
+            id,
             segments,
         } = opened.await?;
 
@@ -211,7 +248,7 @@ impl EngineBuilder {
                 last_job: state.last_job(),
                 runtime: runtime.clone(),
                 directory: runner_directory,
-                log: segments.as_ref().map(|segments| segments.id.to_string()),
+                log: id.map(|id| id.to_string()),
                 open_sessions: projection.state().sessions().map(|(id, _)| id).collect(),
             };
             for (service, runner) in &services {
@@ -229,8 +266,24 @@ impl EngineBuilder {
         };
         let starting = runtime.clone();
         let is_read_only = config.read_only;
-        let engine = on_thread(&runtime, "rejoin-start", move || {
-            Engine::start(config, starting, log, projection, services, metrics)
+        let engine = on_thread(&runtime, "rejoin-start", move || match log {
+            OpenedLog::Own(log) => {
+                Engine::start(config, starting, log, projection, services, metrics)
+            }
+            OpenedLog::Home {
+                reader,
+                position,
+                peers,
+            } => {
+                let (state, views) = projection.into_parts();
+                let clock = Arc::new(Clock::new(starting.clone()));
+                let number = config.numbering.log();
+                let peers = Some(peers);
+                let node = Node::new(config, starting, services, clock, views, peers, None);
+                let home = FollowedLog::new(&*node.runtime, reader, Some(state), position);
+                node.logs.set(number, LogRole::Followed(Arc::new(home)));
+                Ok(Engine::of(node))
+            }
         });
         let engine = engine.await?;
         if let Some(compactor) = compactor.filter(|_| !is_read_only) {
@@ -254,11 +307,15 @@ fn open_log(
     config: &Config,
     options: Options,
     new_id: LogId,
-) -> Result<OpenedLog, OpenError> {
-    let opened = |log, projection, segments| OpenedLog {
-        log,
-        projection,
-        segments,
+) -> Result<OpenedSource, OpenError> {
+    let opened = |log, projection, segments: Option<(LogId, Segments)>| {
+        let (id, segments) = segments.unzip();
+        OpenedSource {
+            log: OpenedLog::Own(log),
+            projection,
+            id,
+            segments,
+        }
     };
     match source {
         Source::Memory => {
@@ -278,11 +335,29 @@ fn open_log(
                 .into_parts();
             log_report(&report, &projection);
             let segments = Segments {
-                id: log.id(),
                 compactor: log.compactor(),
                 metrics: log.metrics(),
             };
+            let segments = (log.id(), segments);
             Ok(opened(Box::new(log), projection, Some(segments)))
+        }
+        Source::Node(home, peers) => {
+            let HomeLog {
+                id,
+                projection,
+                position,
+                reader,
+            } = *home;
+            Ok(OpenedSource {
+                log: OpenedLog::Home {
+                    reader,
+                    position,
+                    peers,
+                },
+                projection,
+                id: Some(id),
+                segments: None,
+            })
         }
         Source::ReadOnly(directory) => {
             let (log, projection, report) = OpenOptions::read_only(&directory)

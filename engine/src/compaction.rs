@@ -1,5 +1,5 @@
 //! Compacts a segment log in the background. A failure is logged, but stops nothing: the log is still
-//! complete, and the next round tries again.
+//! complete, and the next round tries again. Only a failed sync of the directory ends the log.
 
 use crate::Runtime;
 use rejoin_log::segment::{CompactionStats, Compactor, OpenError};
@@ -31,6 +31,9 @@ fn log(outcome: Result<CompactionStats, OpenError>) {
             %error,
             "the log is damaged in a sealed segment: stop the server and run `rejoin verify`"
         ),
+        Err(error @ OpenError::Unsynced { .. }) => {
+            tracing::error!(%error, "the directory of the log could not be synced: restart the server");
+        }
         Err(error) => tracing::warn!(%error, "compaction failed, will try again"),
     }
 }

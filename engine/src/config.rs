@@ -1,7 +1,7 @@
 //! The settings of an engine.
 
 use crate::limits;
-use rejoin_core::{Limits, Server};
+use rejoin_core::{Limits, Numbering, Server};
 use std::time::Duration;
 
 /// An engine's settings. Timeouts are logged with the sessions, consumers and jobs that they apply
@@ -40,6 +40,8 @@ pub struct Config {
     /// Whether sessions can only be read: consumers join, pull and leave, and all other commands are
     /// refused. Then no session expires.
     pub read_only: bool,
+    /// Which numbers and identities new sessions and jobs get. It must stay the same for a log.
+    pub numbering: Numbering,
     /// How readers see this server process.
     pub server: Server,
 }
@@ -57,9 +59,11 @@ impl Default for Config {
             recent_bytes: limits::RECENT_BYTES,
             queue: limits::QUEUE,
             read_only: false,
+            numbering: Numbering::ALONE,
             server: Server {
                 process: std::process::id(),
                 version: env!("CARGO_PKG_VERSION").into(),
+                node: None,
             },
         }
     }

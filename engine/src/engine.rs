@@ -1,14 +1,18 @@
 //! The handle to an engine: all that programs and frontends can ask for.
 
+mod nodes;
 mod removal;
 mod terminals;
+
+pub(crate) use nodes::Asked;
 
 use crate::builder::EngineBuilder;
 use crate::endings::Endings;
 use crate::error::{CommandError, OpenError, PullError, Unavailable};
 use crate::jobs::supervisor::Services;
-use crate::logs::{OwnedLog, Resumption};
+use crate::logs::{FoundJobs, LogRole, OwnedLog, Resumption};
 use crate::node::Node;
+use crate::peers::{PeerReply, PeerRequest};
 use crate::pull::{Pull, Pulled};
 use crate::request::{JobAck, NewJob, NewSession};
 use crate::session::Session;
@@ -86,18 +90,26 @@ impl Engine {
         log_metrics: Option<Arc<LogMetrics>>,
     ) -> Result<Self, OpenError> {
         let (state, mut views) = projection.into_parts();
-        let resumption = Resumption::begin(&config, &runtime, &services, log, state, &views)?;
+        let state = state.numbered(config.numbering);
+        let reader = log.reader();
+        let found = FoundJobs::of(&services, &state, &views, &*reader, config.numbering);
+        let resumption = Resumption::begin(&config, &runtime, found, log, state, None)?;
         resumption.records.iter().for_each(|it| views.apply(it));
         let clock = resumption.clock().clone();
-        let node = Node::new(config, runtime, services, clock, views, log_metrics);
+        let number = config.numbering.log();
+        let node = Node::new(config, runtime, services, clock, views, None, log_metrics);
         let _ = node.takeover.set(resumption.takeover.clone());
         let ending = node.committed.ending().clone();
-        let log = OwnedLog::start(&node, resumption, ending);
-        node.logs.put(Arc::new(log));
-        Ok(Self {
+        let log = OwnedLog::start(&node, number, resumption, 0, ending);
+        node.logs.set(number, LogRole::Owned(Arc::new(log)));
+        Ok(Self::of(node))
+    }
+
+    pub(crate) fn of(node: Node) -> Self {
+        Self {
             node: Arc::new(node),
             actor: None,
-        })
+        }
     }
 
     /// The settings that the engine was started with.
@@ -211,6 +223,7 @@ impl Engine {
             return Err(CommandError::NoSuchService(service));
         }
         let session = SessionId::from_random(self.runtime().random());
+        let session = self.node.config.numbering.session(session);
         let consumer = new
             .reads
             .then(|| (self.runtime().random(), self.node.config.consumer_timeout));
@@ -412,8 +425,10 @@ impl Engine {
     /// # }).unwrap();
     /// ```
     pub fn touch(&self, session: SessionId) {
-        if let Some(log) = self.node.logs.of(session) {
-            log.liveness.touch(session);
+        match self.node.logs.of(session) {
+            Some(LogRole::Owned(log)) => log.liveness.touch(session),
+            Some(LogRole::Followed(log)) => self.touch_followed(&log, session),
+            None => {}
         }
     }
 
@@ -470,6 +485,8 @@ impl Engine {
             let is_idle = view.closed.is_none() && view.foreground.is_none();
             is_idle.then(|| view.service.clone())
         })??;
+        // The runner of another node knows it.
+        self.node.logs.owned_of(session)?;
         self.node.services.get(&service)?.working_directory(session)
     }
 
@@ -741,7 +758,9 @@ impl Engine {
             .node
             .committed
             .session(session, |view| view.last_sequence);
-        if last.is_some_and(|last| after > last) {
+        // A session that is not known here may have arrived when the records are read.
+        let is_behind = self.node.peers.is_some() && last.is_none();
+        if is_behind || last.is_some_and(|last| after > last) {
             self.check_cursor(session, after, None).await?;
         }
         self.next_records(session, after, limit, patience).await
@@ -771,6 +790,15 @@ impl Engine {
             .node
             .committed
             .session(session, |view| view.last_sequence);
+        let last = match last.filter(|last| after <= *last) {
+            Some(last) => Some(last),
+            None => {
+                let caught_up = self.catch_up(session).await;
+                caught_up.map_err(PullError::Unavailable)?;
+                let committed = &self.node.committed;
+                committed.session(session, |view| view.last_sequence)
+            }
+        };
         let is_known = last.is_some_and(|last| after <= last);
         if is_known && at.is_none() {
             return Ok(());
@@ -917,18 +945,29 @@ impl Engine {
     pub async fn shut_down(&self, patience: Duration) -> Unavailable {
         self.begin_closing();
         if self.interrupt_all().await.is_ok() {
-            let idle = pin!(self.wait_for_jobs());
+            let idle =
+                pin!(self.wait_for_jobs(|session| self.node.logs.owned_of(session).is_some()));
             let _ = select(idle, self.runtime().timer(patience)).await;
         }
-        self.node.logs.end(JobsAtEnd::Interrupted);
-        self.ended().await
+        self.close(JobsAtEnd::Interrupted).await
     }
 
     /// As [`shut_down`](Self::shut_down), but leaves running jobs to their runners: those that a
     /// runner keeps go on when the log is opened again. The others are finished as lost then.
     pub async fn shut_down_and_keep_jobs(&self) -> Unavailable {
         self.begin_closing();
-        self.node.logs.end(JobsAtEnd::Kept);
+        self.close(JobsAtEnd::Kept).await
+    }
+
+    /// Closes the logs that this engine writes.
+    async fn close(&self, jobs: JobsAtEnd) -> Unavailable {
+        let owned: Vec<_> = self.node.logs.owned().collect();
+        owned.iter().for_each(|log| log.end(jobs));
+        for log in owned {
+            log.ended().await;
+        }
+        let committed = &self.node.committed;
+        committed.end_log(committed.ending(), Unavailable::ShuttingDown);
         self.ended().await
     }
 
@@ -938,16 +977,19 @@ impl Engine {
     }
 
     async fn interrupt_all(&self) -> Result<(), CommandError> {
-        for log in self.node.logs.owned() {
+        let owned: Vec<_> = self.node.logs.owned().collect();
+        for log in owned {
             log.command(Command::InterruptAll, self.actor.clone())
                 .await?;
         }
         Ok(())
     }
 
-    async fn wait_for_jobs(&self) {
-        let sessions: Vec<_> =
-            self.view(|views| views.open_sessions().map(|session| session.id).collect());
+    async fn wait_for_jobs(&self, is_wanted: impl Fn(SessionId) -> bool) {
+        let sessions: Vec<_> = self.view(|views| {
+            let open = views.open_sessions().map(|session| session.id);
+            open.filter(|session| is_wanted(*session)).collect()
+        });
         for session in sessions {
             let mut after = Sequence::START;
             while let Some((last, true)) = self.node.committed.session(session, |view| {
@@ -981,9 +1023,26 @@ impl Engine {
         session: SessionId,
         command: Command,
     ) -> Result<Vec<Arc<Record>>, CommandError> {
-        match self.node.logs.of(session) {
-            Some(log) => log.command(command, self.actor.clone()).await,
-            None => Err(CommandError::Rejected(Rejection::SessionNotFound(session))),
+        let log = self.node.logs.number_of(session);
+        loop {
+            if let Some(LogRole::Owned(log)) = self.node.logs.role(log) {
+                return log.command(command, self.actor.clone()).await;
+            }
+            let request = PeerRequest::Command {
+                command: command.clone(),
+                actor: self.actor.clone(),
+            };
+            let asked = self.ask(log, request).await;
+            match asked.map_err(CommandError::Unavailable)? {
+                Asked::Owned => {}
+                Asked::Answered(PeerReply::Records(answer), _) => return answer,
+                Asked::Answered(..) => {
+                    return Err(CommandError::Unavailable(Unavailable::Unanswered));
+                }
+                Asked::NoLog => {
+                    return Err(CommandError::Rejected(Rejection::SessionNotFound(session)));
+                }
+            }
         }
     }
 }
@@ -998,6 +1057,8 @@ pub(crate) enum JobsAtEnd {
     Interrupted,
     /// Those that their runners keep go on.
     Kept,
+    /// None goes on, because they are lost in the log.
+    Lost,
 }
 
 fn joined(record: &Record) -> Option<ConsumerId> {

@@ -96,6 +96,9 @@ pub enum ScreenError {
     /// The engine has ended.
     #[error("the server is shutting down")]
     Ended,
+    /// The session's node could not be asked whether there is such a terminal.
+    #[error("{0}")]
+    Unavailable(Unavailable),
 }
 
 /// Why a pull or a read failed.
@@ -141,6 +144,30 @@ pub enum Unavailable {
     /// An assertion failed. The state in memory can't be trusted.
     #[error("the server has stopped, because a promise was broken; its log is kept as it is")]
     Broken,
+    /// The session's log is moving to another node, or no node writes it at present. A command may have
+    /// been carried out.
+    #[error(
+        "the session is moving to another node; look whether this was done, and try again if it was not"
+    )]
+    Moved,
+    /// The node that writes the session's log did not answer. A command may have been carried out.
+    #[error(
+        "the session's node did not answer; look whether this was done, and try again if it was not"
+    )]
+    Unanswered,
+    /// This node has not read yet what is known of the session.
+    #[error("this node is behind the session's node; try again in a moment, or at another node")]
+    Behind,
+}
+
+impl Unavailable {
+    /// Whether the same request may succeed in a moment, here or at another server.
+    pub const fn is_passing(&self) -> bool {
+        match self {
+            Self::ShuttingDown | Self::Moved | Self::Unanswered | Self::Behind => true,
+            Self::LogFailed(_) | Self::Broken => false,
+        }
+    }
 }
 
 /// Why an engine could not be opened.
@@ -187,3 +214,50 @@ impl From<rejoin_log::segment::OpenError> for OpenError {
 
 /// Why a runner cannot be prepared.
 pub type RunnerError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a log is not followed.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// The cluster has no log of this number.
+    #[error("the cluster has no log of this number")]
+    NoSuchLog,
+    /// This engine writes the log.
+    #[error("this node writes the log")]
+    Owned,
+    /// The log has to be opened and followed again.
+    #[error("the log is not followed: open its copy again")]
+    NotFollowed,
+    /// These are not the next records.
+    #[error("the records after {position} were given, and {expected} were followed")]
+    Position {
+        /// How many records are before them.
+        position: u64,
+        /// How many were followed.
+        expected: u64,
+    },
+    /// A record can't follow the ones before it.
+    #[error("record {position} of the log cannot follow the ones before it: {violation}")]
+    Invalid {
+        /// How many records are before it.
+        position: u64,
+        /// What it breaks.
+        violation: Violation,
+    },
+    /// The log's copy could not be read.
+    #[error("{0}")]
+    Log(ReadError),
+}
+
+/// Why an engine does not write a log.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnError {
+    /// It was not followed up to its end.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
+    /// The log took no record.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The engine is shutting down.
+    #[error("the server is shutting down")]
+    Closing,
+}

@@ -48,6 +48,12 @@
 //! can't start a thread or has no random bytes. Views ([`session_view`](Engine::session_view),
 //! [`view`](Engine::view)) answer at once, from memory.
 //!
+//! # Several nodes
+//!
+//! An engine can be one of several that share logs ([`Engine::node`]): it writes some, follows the others,
+//! and shows the sessions of all. The program says which node writes which log, gives it the records of the
+//! others ([`Engine::tail`]), and carries questions between nodes ([`Peers`](peers::Peers)).
+//!
 //! # Examples
 //!
 //! `examples/` has three complete programs: `embed_smol` (a durable log, opened twice), `embed_tokio`
@@ -73,6 +79,7 @@ mod liveness;
 mod logs;
 mod node;
 mod offline;
+pub mod peers;
 mod pull;
 mod read_only_gate;
 mod request;
@@ -90,12 +97,14 @@ pub mod testing;
 mod trace;
 mod viewers;
 
-pub use builder::EngineBuilder;
+pub use builder::{EngineBuilder, HomeLog};
+pub use clock::Clocks;
 pub use config::Config;
 pub use endings::Endings;
 pub use engine::Engine;
 pub use error::{
-    CommandError, OpenError, PullError, RedactError, RunnerError, ScreenError, Unavailable,
+    CommandError, FollowError, OpenError, OwnError, PullError, RedactError, RunnerError,
+    ScreenError, Unavailable,
 };
 pub use jobs::runner::{
     EngineEnded, Exit, Interrupt, Interrupter, Interrupts, KeptJob, Leftovers, LoggedJob, Reporter,
@@ -127,10 +136,10 @@ pub use viewers::{SessionViewers, Viewer, Watch};
 pub use rejoin_core::{
     Actor, CloseCause, ConsumerId, ConsumerView, Controller, DescribeSession, Description, Event,
     Instant, InterruptCause, InvalidId, JobId, JobMode, JobOutput, JobSlot, JobState, JobView,
-    LeaveCause, Limits, LinkChange, LossCause, Moment, Outcome, OutputOffsets, OutputPosition,
-    OutputStream, Projection, Record, Redaction, Rejection, RejectionKind, Retention, Selection,
-    Sequence, Server, SessionId, SessionNumber, SessionView, Submission, TerminalSize, Timestamp,
-    Views, Violation, Visibility,
+    LeaveCause, Limits, LinkChange, LossCause, Moment, NodeTerm, Numbering, Outcome, OutputOffsets,
+    OutputPosition, OutputStream, Projection, Record, Redaction, Rejection, RejectionKind,
+    Retention, Selection, Sequence, Server, SessionId, SessionNumber, SessionView, Submission,
+    TerminalSize, Timestamp, Views, Violation, Visibility,
 };
 pub use rejoin_log::segment::{Durability, LogId, Opened, Options as LogOptions};
 pub use rejoin_log::{AppendError, Log, LogReader, MemoryLog, ReadError, ReadLimit, SegmentLog};

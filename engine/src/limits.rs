@@ -126,6 +126,25 @@ pub const TICK: Duration = Duration::from_secs(1);
 /// A wall clock that differs by this much from what it would show is reported to have jumped.
 pub const CLOCK_JUMP: Duration = Duration::from_secs(1);
 
+/// How long a node asks again for a log that no node writes at present, before it gives up.
+pub const ASK_PATIENCE: Duration = Duration::from_secs(15);
+
+/// The time between two such questions.
+pub const ASK_AGAIN: Duration = Duration::from_millis(100);
+
+/// How long a node waits until it has followed a log up to an answer of the node that writes it.
+pub const TAIL_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Sessions of one log of which another node is informed at once that they are in use. Further ones count
+/// as used only by their next command.
+pub const TOUCHED_SESSIONS: usize = 10_000;
+
+/// Pulls that other nodes may have open at once in one log.
+pub const PEER_PULLS: usize = 65_536;
+
+/// How much longer than it may wait a pull at another node is held for open, if its end is not reported.
+pub const PULL_LEASE: Duration = Duration::from_secs(10);
+
 const _: () = assert!(BATCH_BYTES < RECENT_BYTES);
 const _: () = assert!(LISTED_VIEWERS_OF_SESSION < LISTED_VIEWERS);
 const _: () = assert!(REPORTS < BATCH_COMMANDS);

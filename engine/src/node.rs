@@ -7,6 +7,7 @@ use crate::committed::log_reads::LogReadQueue;
 use crate::jobs::builtin::Builtin;
 use crate::jobs::supervisor::Services;
 use crate::logs::Logs;
+use crate::peers::Peers;
 use crate::read_only_gate::ReadOnlyGate;
 use crate::screens::Screens;
 use crate::stats::Counts;
@@ -34,7 +35,9 @@ pub(crate) struct Node {
     pub(crate) screens: Screens,
     pub(crate) gate: ReadOnlyGate,
     pub(crate) viewers: Arc<Viewers>,
-    pub(crate) logs: Logs,
+    pub(crate) logs: Arc<Logs>,
+    /// Asks the other nodes. None: there are none.
+    pub(crate) peers: Option<Arc<dyn Peers>>,
     pub(crate) log_metrics: Option<Arc<LogMetrics>>,
     /// Set when the first log is owned.
     pub(crate) takeover: OnceLock<Takeover>,
@@ -48,9 +51,10 @@ impl Node {
         services: Services,
         clock: Arc<Clock>,
         views: Views,
+        peers: Option<Arc<dyn Peers>>,
         log_metrics: Option<Arc<LogMetrics>>,
     ) -> Self {
-        let counts = Arc::new(Counts::new(&views));
+        let counts = Arc::new(Counts::new());
         let committed = Arc::new(Committed::new(views, config.recent_bytes));
         Self {
             log_reads: LogReadQueue::start(&runtime),
@@ -59,7 +63,8 @@ impl Node {
             gate: ReadOnlyGate::new(config.read_only),
             services: Arc::new(services),
             viewers: Arc::default(),
-            logs: Logs::default(),
+            logs: Arc::new(Logs::new(config.numbering)),
+            peers,
             takeover: OnceLock::new(),
             config,
             clock,

@@ -4,15 +4,19 @@
 //! goes on reading for a moment, so that a client gets several records for one request. The cursor
 //! moves when the answer is complete, so dropping a pull loses nothing.
 
-use crate::engine::Engine;
-use crate::error::PullError;
+use crate::committed::lock;
+use crate::engine::{Asked, Engine};
+use crate::error::{PullError, Unavailable};
+use crate::limits::PULL_LEASE;
 use crate::liveness::OpenPull;
+use crate::logs::{LogRole, OwnedLog};
+use crate::peers::{BegunPull, PeerReply, PeerRequest};
 use futures::future::{Either, select};
 use rejoin_core::{ConsumerId, Record, Sequence, SessionId};
 use rejoin_log::ReadLimit;
 use std::fmt;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What a consumer asks for. `select` is a function or a closure.
@@ -79,24 +83,64 @@ impl Engine {
         &self,
         pull: Pull<impl Fn(&Record) -> bool>,
     ) -> Result<Pulled, PullError> {
-        let log = self
-            .node
-            .logs
-            .of(pull.session)
-            .ok_or(PullError::SessionNotFound)?;
-        let Some(open) = log.liveness.begin_pull(pull.session, pull.consumer) else {
-            return Err(
-                match self
-                    .node
-                    .committed
-                    .session(pull.session, |view| view.closed)
-                {
-                    Some(None) => PullError::ConsumerNotFound,
-                    None | Some(Some(_)) => PullError::SessionNotFound,
-                },
-            );
-        };
         let _counted = self.node.counts.pulls.enter();
+        let number = self.node.logs.number_of(pull.session);
+        let mut is_confirmed = self.node.peers.is_none();
+        loop {
+            if let Some(LogRole::Owned(log)) = self.node.logs.role(number) {
+                let pulled = self.pull_owned(&log, &pull).await;
+                let is_missing = matches!(
+                    pulled,
+                    Err(PullError::SessionNotFound | PullError::ConsumerNotFound)
+                );
+                if !is_missing || is_confirmed {
+                    return pulled;
+                }
+                // Another node may have taken the log.
+                let caught_up = self.catch_up(pull.session).await;
+                caught_up.map_err(PullError::Unavailable)?;
+                is_confirmed = true;
+                continue;
+            }
+            let id = self.node.runtime.random();
+            let begin = PeerRequest::BeginPull {
+                session: pull.session,
+                consumer: pull.consumer,
+                pull: id,
+                lease: pull.wait.saturating_add(PULL_LEASE),
+            };
+            // Also if this is dropped before the answer is there.
+            let mut peer = PeerPull::new(self, number, id);
+            let asked = self.ask(number, begin).await;
+            let asked = asked.map_err(PullError::Unavailable)?;
+            peer.is_open = matches!(
+                &asked,
+                Asked::Answered(PeerReply::Pull(Ok(begun)), _) if begun.is_open
+            );
+            match asked {
+                Asked::Owned => {}
+                Asked::Answered(PeerReply::Pull(begun), is_reached) => {
+                    let begun = begun?;
+                    if !is_reached {
+                        return Err(PullError::Unavailable(Unavailable::Behind));
+                    }
+                    return self.pull_followed(&pull, begun, &peer).await;
+                }
+                Asked::Answered(..) => {
+                    return Err(PullError::Unavailable(Unavailable::Unanswered));
+                }
+                Asked::NoLog => return Err(PullError::SessionNotFound),
+            }
+        }
+    }
+
+    /// A pull of a consumer in a log that this engine writes.
+    async fn pull_owned(
+        &self,
+        log: &OwnedLog,
+        pull: &Pull<impl Fn(&Record) -> bool>,
+    ) -> Result<Pulled, PullError> {
+        let open = self.begin_pull(log, pull.session, pull.consumer)?;
         let joined = open.joined;
         let pull_lock = open.pull_lock();
         let mut locking = pin!(pull_lock.lock());
@@ -113,7 +157,7 @@ impl Engine {
         };
         let closing = pin!(self.node.committed.wait_for_closing());
         let patience = select(self.node.runtime.timer(pull.wait), closing);
-        let records = self.search(&open, &pull, after, patience).await?;
+        let records = self.search(&open, pull, after, patience).await?;
         Ok(Pulled {
             records,
             after,
@@ -121,10 +165,79 @@ impl Engine {
         })
     }
 
+    fn begin_pull(
+        &self,
+        log: &OwnedLog,
+        session: SessionId,
+        consumer: ConsumerId,
+    ) -> Result<OpenPull, PullError> {
+        log.liveness.begin_pull(session, consumer).ok_or_else(|| {
+            match self.node.committed.session(session, |view| view.closed) {
+                Some(None) => PullError::ConsumerNotFound,
+                None | Some(Some(_)) => PullError::SessionNotFound,
+            }
+        })
+    }
+
+    /// A pull of a consumer in a log that another node writes: its cursor is there, and the records are
+    /// here, too.
+    async fn pull_followed(
+        &self,
+        pull: &Pull<impl Fn(&Record) -> bool>,
+        begun: BegunPull,
+        peer: &PeerPull,
+    ) -> Result<Pulled, PullError> {
+        let BegunPull { cursor, joined, .. } = begun;
+        let mut records = vec![];
+        if begun.is_open {
+            let closing = pin!(self.node.committed.wait_for_closing());
+            let patience = select(self.node.runtime.timer(pull.wait), closing);
+            records = self.search(peer, pull, cursor, patience).await?;
+        }
+        Ok(Pulled {
+            records,
+            after: cursor,
+            joined,
+        })
+    }
+
+    /// Begins a pull for another node.
+    pub(crate) async fn begin_peer_pull(
+        &self,
+        log: &OwnedLog,
+        session: SessionId,
+        consumer: ConsumerId,
+        pull: [u8; 16],
+        lease: Duration,
+    ) -> Result<BegunPull, PullError> {
+        let open = self.begin_pull(log, session, consumer)?;
+        let joined = open.joined;
+        let timeout = self.node.runtime.timer(self.node.config.pull_lock_timeout);
+        let locked = select(open.pull_lock().lock_owned(), timeout).await;
+        let cursor = open.cursor().ok_or(PullError::ConsumerNotFound)?;
+        let is_open = match locked {
+            Either::Left((locked, _)) => {
+                let longest = self.node.config.max_pull_wait.saturating_add(PULL_LEASE);
+                let runtime = &*self.node.runtime;
+                let pulls = &log.peer_pulls;
+                if !pulls.begin(runtime, pull, (open, locked), lease.min(longest)) {
+                    return Err(PullError::Overloaded);
+                }
+                true
+            }
+            Either::Right(_) => false,
+        };
+        Ok(BegunPull {
+            cursor,
+            joined,
+            is_open,
+        })
+    }
+
     /// Reads until a record is selected, the session or the engine ends, or `patience` is ready.
     async fn search(
         &self,
-        open: &OpenPull,
+        open: &impl Cursor,
         pull: &Pull<impl Fn(&Record) -> bool>,
         mut after: Sequence,
         mut patience: impl Future + Unpin,
@@ -195,12 +308,19 @@ impl Engine {
         limit: ReadLimit,
         mut patience: impl Future + Unpin,
     ) -> Result<Vec<Arc<Record>>, PullError> {
+        let mut is_caught_up = self.node.peers.is_none();
         loop {
             let listener = self.node.committed.listen(session);
             let known = self
                 .node
                 .committed
                 .session(session, |view| (view.last_sequence, view.closed.is_some()));
+            if known.is_none() && !is_caught_up {
+                let caught_up = self.catch_up(session).await;
+                caught_up.map_err(PullError::Unavailable)?;
+                is_caught_up = true;
+                continue;
+            }
             let Some((last, is_closed)) = known else {
                 return self.node.read_ended(session, after, limit).await;
             };
@@ -210,13 +330,70 @@ impl Engine {
             if is_closed {
                 return Ok(vec![]);
             }
-            if let Some(why) = self.node.logs.why_ended(session) {
-                return Err(PullError::Unavailable(why));
+            if let Some(why) = self.node.committed.ended() {
+                return Err(PullError::Unavailable(why.clone()));
             }
             if let Either::Right(_) = select(listener, &mut patience).await {
                 return Ok(vec![]);
             }
         }
+    }
+}
+
+/// Where it is noted how far a pull has come.
+trait Cursor: Sync {
+    /// Moves the cursor to `to`. It is logged only if `is_worth_logging`.
+    fn advance(&self, to: Sequence, is_worth_logging: bool);
+}
+
+impl Cursor for OpenPull {
+    fn advance(&self, to: Sequence, is_worth_logging: bool) {
+        Self::advance(self, to, is_worth_logging);
+    }
+}
+
+/// A pull that is open at the node that writes the session's log, until this is dropped. Then the cursor is
+/// moved there. The consumer's next pull, at whichever node, waits for that.
+#[derive(Debug)]
+struct PeerPull {
+    engine: Engine,
+    log: u8,
+    id: [u8; 16],
+    advance: Mutex<Option<(Sequence, bool)>>,
+    /// Whether it has, or may have, begun there.
+    is_open: bool,
+}
+
+impl PeerPull {
+    fn new(engine: &Engine, log: u8, id: [u8; 16]) -> Self {
+        Self {
+            engine: engine.clone(),
+            log,
+            id,
+            advance: Mutex::new(None),
+            is_open: true,
+        }
+    }
+}
+
+impl Cursor for PeerPull {
+    fn advance(&self, to: Sequence, is_worth_logging: bool) {
+        *lock(&self.advance) = Some((to, is_worth_logging));
+    }
+}
+
+impl Drop for PeerPull {
+    fn drop(&mut self) {
+        let Some(peers) = self.engine.node.peers.clone().filter(|_| self.is_open) else {
+            return;
+        };
+        let (log, pull) = (self.log, self.id);
+        let advance = *lock(&self.advance);
+        // If it is lost, or another node has taken the log, the consumer gets the records again.
+        let end = async move {
+            let _ = peers.ask(log, PeerRequest::EndPull { pull, advance }).await;
+        };
+        self.engine.node.runtime.spawn(Box::pin(end));
     }
 }
 

@@ -3,7 +3,9 @@
 use crate::jobs::runner::{KeptJob, Runner, is_same};
 use crate::jobs::supervisor::{LoggedWrite, ResumedJob, Services};
 use crate::limits::{self, LOST_JOBS_NAMED};
-use rejoin_core::{Event, InterruptCause, Job, JobId, JobState, JobView, SessionId, State, Views};
+use rejoin_core::{
+    Event, InterruptCause, Job, JobId, JobState, JobView, Numbering, SessionId, State, Views,
+};
 use rejoin_log::{LogReader, ReadError, ReadLimit};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -68,6 +70,7 @@ pub(crate) fn kept_jobs(
     state: &State,
     views: &Views,
     log: &dyn LogReader,
+    numbering: Numbering,
 ) -> (Vec<ResumedJob>, Vec<RefusedJob>) {
     let running: BTreeMap<_, _> = state
         .sessions()
@@ -79,7 +82,9 @@ pub(crate) fn kept_jobs(
         .collect();
     let (mut kept, mut refused) = (BTreeMap::new(), BTreeMap::new());
     for (service, runner) in services {
-        for had in runner.kept() {
+        // Those of other logs are not touched.
+        let is_here = |had: &KeptJob| numbering.log_of_number(had.job.0) == numbering.log();
+        for had in runner.kept().into_iter().filter(is_here) {
             let resumed = running
                 .get(&had.job)
                 .filter(|(_, session, _)| session.service() == service)

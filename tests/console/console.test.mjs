@@ -5,43 +5,25 @@
 // With `SHOTS=folder` it leaves pictures of what it saw.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
-import { PATIENCE, becomes, copied, counted, finished, isNoWider, outputs, say, see, sessionOf, shot, until } from "./page.mjs";
-import { Server, at, launch, open } from "./server.mjs";
+import { test } from "node:test";
+import { SHOWN_IDLENESS } from "../../frontends/console/assets/limits.js";
+import {
+  becomes, copied, counted, finished, isNoWider, logIn, outputs, say, see, sessionOf, shot, texts, unseen, until,
+} from "./page.mjs";
+import { at, stage } from "./server.mjs";
 
-let server;
-let browser;
-let pages = [];
-
-before(async () => {
-  server = await Server.start();
-  browser = await launch();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
-
-afterEach(async () => {
-  for (const page of pages) {
-    assert.deepEqual(page.wrongs, [], "nothing went wrong in a window");
-    assert.deepEqual(await page.evaluate(() => window.violations), [], "no policy was violated");
-    await page.unrouteAll({ behavior: "ignoreErrors" });
-    await page.context().close();
-  }
-  pages = [];
-});
+const { server, view, another } = stage();
 
 test("a new session runs a command and shows its colours", async () => {
   const page = await view(server.address);
   await page.locator("#create").click();
   await page.locator("#state.is-live").waitFor();
+  await page.locator("#statement:focus").waitFor();
   await page.keyboard.type("printf '\\033[32mgood\\033[0m \\033[1;31mbad\\033[0m\\n'; exit 3");
   await page.keyboard.press("Enter");
   await page.locator(".row.ending", { hasText: "exited with 3" }).waitFor();
-  assert.equal(await page.locator(".row.output .c2").first().textContent(), "good");
-  assert.equal(await page.locator(".row.output .c1.bold").first().textContent(), "bad");
+  await texts(page, ".row.output .c2", ["good"]);
+  await texts(page, ".row.output .c1.bold", ["bad"]);
   await page.locator("#jobs-list .badge", { hasText: /^exit 3 · / }).waitFor();
   const session = sessionOf(page);
   await server.run(session, "echo oops >&2", { output: "separate" });
@@ -88,7 +70,7 @@ test("a page reloaded in mid-output shows everything once", async () => {
   assert.equal(said.split("\n").length, 401);
   assert.equal((await copied(page)).split("\n").slice(1).join("\n"), said);
   await page.locator("#statement").press("ArrowUp");
-  assert.match(await page.locator("#statement").inputValue(), /^for i in /);
+  await until(async () => /^for i in /.test(await page.locator("#statement").inputValue()));
 });
 
 test("Ctrl-C interrupts, unless something is selected", async () => {
@@ -130,18 +112,17 @@ test("the page reconnects to a killed server and shows everything once", async (
 
 test("a session is replayed: by link, by key, by pointer, and by the play button", async () => {
   const session = await server.session("replay");
-  await server.run(session, "for i in 1 2 3 4 5 6; do echo step $i; sleep 0.15; done");
+  const steps = await server.steps(session, [1, 2, 3, 4, 5, 6].map((step) => `echo step ${step}`));
+  const third = steps[2];
   await server.run(session, "echo second; exit 1");
-  const read = await server.ask("GET", `/sessions/${session}/events`);
-  const third = read.events.find((event) => event.result?.content?.includes("step 3"));
   const page = await view(at(server, session, `&at=${third.sequence}`));
   await page.locator("#state.is-replay").waitFor();
   await outputs(page, ["step 1", "step 2", "step 3"]);
-  await until(async () => /^for i in/.test(await page.locator("#jobs-list").textContent()));
+  await until(async () => /^echo step 1/.test(await page.locator("#jobs-list").textContent()));
 
   await page.locator("#track").press("ArrowRight");
   await page.locator(".row.output", { hasText: "step 4" }).waitFor();
-  assert.equal(await page.evaluate(() => location.hash), `#session=${session}&at=${third.sequence + 1}`);
+  await becomes(() => page.evaluate(() => location.hash), `#session=${session}&at=${third.sequence + 1}`);
   await page.locator("#next").click();
   await page.locator(".row.statement", { hasText: "echo second" }).waitFor();
   await outputs(page, ["step 1", "step 2", "step 3", "step 4", "step 5", "step 6"]);
@@ -149,7 +130,7 @@ test("a session is replayed: by link, by key, by pointer, and by the play button
   const box = await page.locator("#track").boundingBox();
   await page.mouse.move(box.x + box.width - 2, box.y + 10);
   await page.mouse.down();
-  await page.mouse.move(box.x + box.width * 0.4, box.y + 10, { steps: 5 });
+  await page.mouse.move(box.x + box.width * 0.1, box.y + 10, { steps: 5 });
   await page.mouse.up();
   await page.locator(".row.statement", { hasText: "echo second" }).waitFor({ state: "detached" });
 
@@ -160,10 +141,12 @@ test("a session is replayed: by link, by key, by pointer, and by the play button
   await page.locator("#play").click();
   await page.locator(".row.output", { hasText: "step 6" }).waitFor();
   const took = Date.now() - begun;
-  assert.ok(took > 250, `0.75 s at twice the speed took ${took} ms`);
+  const pauses = steps.slice(1).map((step, before) => Math.min(step.at - steps[before].at, SHOWN_IDLENESS));
+  const least = pauses.reduce((sum, pause) => sum + pause, 0) / 2;
+  assert.ok(took > least * 0.9, `${least} ms at twice the speed took ${took} ms`);
   // The replay ends live.
   await page.locator("#state.is-live").waitFor();
-  assert.equal(await page.locator(".row.ending").textContent(), "exited with 1");
+  await texts(page, ".row.ending", ["exited with 1"]);
 });
 
 test("output is always shown as text", async () => {
@@ -187,35 +170,27 @@ test("output is always shown as text", async () => {
 test("a hundred thousand lines neither freeze the page nor fill it", async () => {
   const session = await server.session("many");
   const page = await view(at(server, session));
-  await page.evaluate(() => {
-    window.longest = { task: 0, frame: 0 };
-    new PerformanceObserver((list) => {
-      for (const task of list.getEntries()) window.longest.task = Math.max(window.longest.task, task.duration);
-    }).observe({ type: "longtask" });
-    let last = performance.now();
-    const frame = (now) => {
-      window.longest.frame = Math.max(window.longest.frame, now - last);
-      last = now;
-      requestAnimationFrame(frame);
-    };
-    requestAnimationFrame(frame);
-  });
+  const longest = await longestTask(page);
   const begun = Date.now();
   await say(page, "seq -f 'line %.0f of very many, each of them as long as a line mostly is' 1 100000");
   await finished(page, 1);
   await page.locator(".row.output", { hasText: "line 100000 of" }).waitFor();
   const took = Date.now() - begun;
   const elements = await page.evaluate(() => document.querySelectorAll("*").length);
+  const top = () => page.evaluate(() => document.getElementById("screen").scrollTop);
   await page.locator("#screen").press("Home");
   await page.locator(".row.output", { hasText: /^line 1 of/ }).waitFor();
+  // The browser scrolls smoothly: it goes on for a moment.
+  await until(async () => (await top()) === 0);
   await page.mouse.move(600, 400);
   for (let turn = 0; turn < 20; turn += 1) await page.mouse.wheel(0, 4_000);
+  await until(async () => (await top()) === 80_000);
   await page.locator("#to-end").click();
   await page.locator(".row.output", { hasText: "line 100000 of" }).waitFor();
-  const longest = await page.evaluate(() => window.longest);
-  console.log(`# 100,000 lines in ${took} ms; ${elements} elements; longest task ${Math.round(longest.task)} ms, frame ${Math.round(longest.frame)} ms`);
+  const task = await longest();
+  console.log(`# 100,000 lines in ${took} ms; ${elements} elements; longest task ${Math.round(task)} ms`);
   assert.ok(elements < 1_000, `${elements} elements`);
-  assert.ok(longest.task < 500, `a task of ${longest.task} ms`);
+  assert.ok(task < 300, `a task of ${task} ms`);
   const text = (await copied(page)).split("\n");
   assert.equal(text.length, 100_002);
   assert.equal(text[54_321], "line 54321 of very many, each of them as long as a line mostly is");
@@ -229,7 +204,7 @@ test("a running job without a terminal reads its input", async () => {
   await say(page, "anna");
   await page.locator(".row.output", { hasText: "hello anna" }).waitFor();
   await say(page, "and on");
-  await page.waitForFunction(() => document.querySelectorAll(".row.output").length === 4);
+  await outputs(page, ["anna", "hello anna", "and on", "and on"]);
   await page.locator("#statement").press("Control+d");
   await finished(page, 1);
   await outputs(page, ["anna", "hello anna", "and on", "and on"]);
@@ -270,7 +245,7 @@ test("jobs fold, scroll into view, and run in the background", async () => {
   await page.locator(".row.output", { hasText: /^1$/ }).waitFor();
   await page.locator(".row.statement", { hasText: "seq 1 200" }).click();
   await page.locator(".row.statement.is-folded .badge", { hasText: "200 lines" }).waitFor();
-  assert.equal(await page.locator(".row.output", { hasText: /^1$/ }).count(), 0);
+  await becomes(() => page.locator(".row.output", { hasText: /^1$/ }).count(), 0);
   await page.locator("#interrupt").click();
   await finished(page, 2);
 });
@@ -297,29 +272,22 @@ test("closing asks first, and a closed session can be read and replayed", async 
 });
 
 test("the page asks for a login, goes on after it, and logs out", async () => {
-  const guarded = await Server.start({}, { anna: "correct-horse" });
-  try {
-    const page = await view(guarded.address);
-    await page.locator("#login[open]").waitFor();
-    await page.getByLabel("Name").fill("anna");
-    await page.getByLabel("Password").fill("wrong");
-    await page.keyboard.press("Enter");
-    await page.locator("#login .problem", { hasText: "wrong" }).waitFor();
-    await page.getByLabel("Password").fill("correct-horse");
-    await page.keyboard.press("Enter");
-    await page.locator("#account", { hasText: "anna · admin" }).waitFor();
-    await page.locator("#create").click();
-    await page.locator("#state.is-live").waitFor();
-    await say(page, "echo mine");
-    await page.locator(".row.output", { hasText: "mine" }).waitFor();
-    await page.reload();
-    await page.locator(".row.output", { hasText: "mine" }).waitFor();
-    await page.locator("#logout").click();
-    await page.locator("#login[open]").waitFor();
-    assert.equal(await page.locator(".row.output").count(), 0);
-  } finally {
-    await guarded.stop();
-  }
+  const guarded = await another({ anna: "correct-horse" });
+  const page = await view(guarded.address);
+  await logIn(page, "anna", "wrong");
+  await page.locator("#login .problem", { hasText: "wrong" }).waitFor();
+  await logIn(page, "anna", "correct-horse");
+  await page.locator("#account", { hasText: "anna · admin" }).waitFor();
+  await page.locator("#create").click();
+  await page.locator("#state.is-live").waitFor();
+  await say(page, "echo mine");
+  await page.locator(".row.output", { hasText: "mine" }).waitFor();
+  await page.reload();
+  await page.locator(".row.output", { hasText: "mine" }).waitFor();
+  await page.locator("#logout").click();
+  await page.locator("#login[open]").waitFor();
+  // It may be asked for before the page is loaded again.
+  await texts(page, ".row.output", []);
 });
 
 test("a hidden page closes its connection and later continues at the same place", async () => {
@@ -362,57 +330,49 @@ test("a phone needs no sideways scrolling, and the theme is remembered", async (
     await page.locator("#theme").click();
     const other = colorScheme === "dark" ? "light" : "dark";
     await page.reload();
-    assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), other);
-    const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
-    assert.equal(ground, other === "light" ? "rgb(255, 255, 255)" : "rgb(15, 18, 21)");
+    await becomes(() => page.evaluate(() => document.documentElement.dataset.theme), other);
+    const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    await becomes(ground, other === "light" ? "rgb(255, 255, 255)" : "rgb(15, 18, 21)");
   }
 });
 
 test("an unknown session is reported", async () => {
   const page = await view(at(server, "00000000-0000-4000-8000-000000000000"));
   await page.getByText("There is no such session").waitFor();
-  assert.equal(await page.locator("#prompt").isVisible(), false);
+  await unseen(page, ["#prompt"]);
 });
 
 test("an address that names no session is reported", async () => {
   for (const said of ["..", ".", "a/b", "%2e%2e", "?", " "]) {
     const page = await view(`${server.address}/#session=${encodeURIComponent(said)}`);
     await page.getByText("There is no such session").waitFor();
-    assert.equal(await page.locator("#name").textContent(), "Session not found");
-    assert.equal(await page.locator("#about").textContent(), said);
+    await becomes(() => page.locator("#name").textContent(), "Session not found");
+    await becomes(() => page.locator("#about").textContent(), said);
   }
 });
 
 test("an empty list says whose sessions it shows", async () => {
-  const guarded = await Server.start({}, { anna: "correct-horse", olga: "battery-staple:viewer" });
-  try {
-    for (const [name, password, text] of [
-      ["anna", "correct-horse", "No sessions yet."],
-      ["olga", "battery-staple", "No sessions of yours yet. A session of somebody else appears here once you have opened its link."],
-    ]) {
-      const page = await view(guarded.address);
-      await page.getByLabel("Name").fill(name);
-      await page.getByLabel("Password").fill(password);
-      await page.keyboard.press("Enter");
-      await page.locator("#sessions .empty", { hasText: text }).waitFor();
-      await page.locator("#states label", { hasText: "Running" }).click();
-      await page.locator("#sessions .empty", { hasText: "No running sessions." }).waitFor();
-    }
-    const anna = { authorization: `Basic ${btoa("anna:correct-horse")}`, "content-type": "application/json" };
-    const created = await fetch(`${guarded.address}/sessions`, { method: "POST", headers: anna, body: "{}" });
-    const { id } = await created.json();
+  const guarded = await another({ anna: "correct-horse", olga: "battery-staple:viewer" });
+  for (const [name, password, text] of [
+    ["anna", "correct-horse", "No sessions yet."],
+    ["olga", "battery-staple", "No sessions of yours yet. A session of somebody else appears here once you have opened its link."],
+  ]) {
     const page = await view(guarded.address);
-    await page.getByLabel("Name").fill("olga");
-    await page.getByLabel("Password").fill("battery-staple");
-    await page.keyboard.press("Enter");
-    await page.locator("#sessions .empty", { hasText: "No sessions of yours yet." }).waitFor();
-    await page.goto(at(guarded, id));
-    await page.locator("#sessions li", { hasText: "anna" }).waitFor();
-    await page.locator("#filter").fill("nothing like it");
-    await page.locator("#sessions .empty", { hasText: "No sessions match the filter." }).waitFor();
-  } finally {
-    await guarded.stop();
+    await logIn(page, name, password);
+    await page.locator("#sessions .empty", { hasText: text }).waitFor();
+    await page.locator("#states label", { hasText: "Running" }).click();
+    await page.locator("#sessions .empty", { hasText: "No running sessions." }).waitFor();
   }
+  const anna = { authorization: `Basic ${btoa("anna:correct-horse")}`, "content-type": "application/json" };
+  const created = await fetch(`${guarded.address}/sessions`, { method: "POST", headers: anna, body: "{}" });
+  const { id } = await created.json();
+  const page = await view(guarded.address);
+  await logIn(page, "olga", "battery-staple");
+  await page.locator("#sessions .empty", { hasText: "No sessions of yours yet." }).waitFor();
+  await page.goto(at(guarded, id));
+  await page.locator("#sessions li", { hasText: "anna" }).waitFor();
+  await page.locator("#filter").fill("nothing like it");
+  await page.locator("#sessions .empty", { hasText: "No sessions match the filter." }).waitFor();
 });
 
 test("everything can be reached by keys, which are listed", async () => {
@@ -429,18 +389,26 @@ test("everything can be reached by keys, which are listed", async () => {
   await page.locator("#state.is-live").waitFor();
   await shot(page, "empty");
   await page.keyboard.type("n");
-  assert.equal(await page.locator("#statement").inputValue(), "n");
+  await becomes(() => page.locator("#statement").inputValue(), "n");
   await page.keyboard.press("Escape");
   await page.locator("#screen:focus").waitFor();
   await page.keyboard.press("/");
   await page.locator("#statement:focus").waitFor();
 });
 
-/** A window in which any error fails the test. */
-async function view(address, options = {}) {
-  const permissions = ["clipboard-read", "clipboard-write"];
-  const page = await open(browser, address, { permissions, ...options });
-  page.setDefaultTimeout(PATIENCE);
-  pages.push(page);
-  return page;
+/**
+ * Begins to measure the tasks of a page, and gives what ends that: it says how many milliseconds of the
+ * processor the longest of them took. Others may use the processor at the same time.
+ */
+async function longestTask(page) {
+  const browser = page.context().browser();
+  await browser.startTracing(page, { categories: ["toplevel"] });
+  return async () => {
+    const { traceEvents } = JSON.parse((await browser.stopTracing()).toString());
+    const mains = traceEvents.filter((it) => it.name === "thread_name" && it.args.name === "CrRendererMain");
+    const threads = new Set(mains.map(({ pid, tid }) => `${pid} ${tid}`));
+    const tasks = traceEvents.filter(({ name, pid, tid }) => name.endsWith("RunTask") && threads.has(`${pid} ${tid}`));
+    assert.ok(tasks.length > 0, "tasks were measured");
+    return Math.max(...tasks.map((it) => it.tdur ?? 0)) / 1_000;
+  };
 }

@@ -2,44 +2,18 @@
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { after, afterEach, before, test } from "node:test";
-import { becomes, outputs, shot, until } from "./page.mjs";
-import { Server, at, launch, open } from "./server.mjs";
+import { test } from "node:test";
+import { becomes, logIn, outputs, say, shot, texts, unseen, until } from "./page.mjs";
+import { at, stage } from "./server.mjs";
 
-let server;
-let browser;
-let pages = [];
-
-before(async () => {
-  browser = await launch();
-});
-
-after(async () => {
-  await browser?.close();
-});
-
-afterEach(async () => {
-  const seen = [];
-  for (const page of pages) {
-    seen.push([page.wrongs, await page.evaluate(() => window.violations)]);
-    await page.context().close();
-  }
-  pages = [];
-  await server?.stop();
-  for (const [wrongs, violations] of seen) {
-    assert.deepEqual(wrongs, [], "nothing went wrong in a window");
-    assert.deepEqual(violations, [], "no policy was violated");
-  }
-});
+const { server, view, another } = stage();
 
 test("a link made in one window shows the session, live, in a window that has no account", async () => {
-  server = await Server.start({}, { ada: "secret" });
-  const owner = await view(server.address);
-  await owner.locator("#login [name=name]").fill("ada");
-  await owner.locator("#login [name=password]").fill("secret");
-  await owner.locator("#login button").click();
+  const guarded = await another({ ada: "secret" });
+  const owner = await view(guarded.address);
+  await logIn(owner, "ada", "secret");
   await owner.locator("#create").click();
-  await run(owner, "echo needle");
+  await say(owner, "echo needle");
   await outputs(owner, ["needle"]);
   await owner.locator("#share").click();
   await owner.locator("#sharing-unreached", { hasText: "this machine alone" }).waitFor();
@@ -47,22 +21,20 @@ test("a link made in one window shows the session, live, in a window that has no
   await owner.locator("#sharing-add").click();
   const link = await made(owner);
   assert.match(link, /^http:\/\/127\.0\.0\.1:\d+\/#session=1&link=rejoin_link_\w{32}$/);
-  assert.equal(await owner.evaluate(() => navigator.clipboard.readText()), link);
+  await becomes(() => owner.evaluate(() => navigator.clipboard.readText()), link);
   await owner.locator("#sharing-list li", { hasText: /by ada · ends in 8 h/ }).waitFor();
   await shot(owner, "links-sharing");
 
   const watcher = await view(link);
   await outputs(watcher, ["needle"]);
   await watcher.locator("#over", { hasText: "You watch by a link" }).waitFor();
-  for (const hidden of ["#prompt", ".sidebar", "#back", "#raw", "#login", "#viewers"]) {
-    assert.equal(await watcher.locator(hidden).isVisible(), false, hidden);
-  }
+  await unseen(watcher, ["#prompt", ".sidebar", "#back", "#raw", "#login", "#viewers"]);
   await shot(watcher, "links-watching");
   const recording = await downloaded(watcher);
   assert.equal(recording.name, "rejoin-1.cast");
   assert.match(recording.text, /^\{.*"title":"Rejoin, session 1","version":2.*\}\n\[/);
   assert.match(recording.text, /"o", "needle\\r\\n"\]/);
-  assert.equal(await watcher.locator("#download-records").isVisible(), false);
+  await unseen(watcher, ["#download-records"]);
   const own = await downloaded(owner);
   assert.deepEqual(own, { name: "rejoin-session-1.cast", text: recording.text });
   const asked = [];
@@ -74,7 +46,7 @@ test("a link made in one window shows the session, live, in a window that has no
 
   // A terminal that runs is seen, too, and takes no keys.
   await owner.keyboard.press("Escape");
-  await run(owner, "read line; echo got $line");
+  await say(owner, "read line; echo got $line");
   await owner.locator("#inline:not([hidden])").waitFor();
   const frame = watcher.frameLocator("#inline iframe");
   await frame.locator("#control", { hasText: "You watch" }).waitFor();
@@ -82,47 +54,36 @@ test("a link made in one window shows the session, live, in a window that has no
 
   await owner.locator("#share").click();
   await owner.locator("#sharing-list button").click();
-  await becomes(() => owner.locator("#sharing-list li").count(), 0);
+  await texts(owner, "#sharing-list li", []);
   await watcher.locator("#name", { hasText: "This link has ended" }).waitFor();
-  assert.equal(await watcher.locator("#login").isVisible(), false);
+  await unseen(watcher, ["#login"]);
   await shot(watcher, "links-ended");
 });
 
 test("who may not share a session is offered its address alone", async () => {
-  server = await Server.start({}, { ada: "secret", vic: "secret:viewer" });
-  const owner = await view(server.address);
-  await login(owner, "ada");
+  const guarded = await another({ ada: "secret", vic: "secret:viewer" });
+  const owner = await view(guarded.address);
+  await logIn(owner, "ada", "secret");
   await owner.locator("#create").click();
-  await run(owner, "true");
+  await say(owner, "true");
   await until(() => new URL(owner.url()).hash !== "");
   const viewer = await view(owner.url());
-  await login(viewer, "vic");
+  await logIn(viewer, "vic", "secret");
+  await viewer.locator("#account", { hasText: "vic · viewer" }).waitFor();
   await viewer.locator("#name", { hasText: "#1" }).waitFor();
   await viewer.locator("#share").click();
   await viewer.locator("#sharing-copy").waitFor();
-  assert.equal(await viewer.locator("#sharing-links").isVisible(), false);
+  await unseen(viewer, ["#sharing-links"]);
   await viewer.locator("#sharing-copy").click();
   await becomes(() => viewer.evaluate(() => navigator.clipboard.readText()), viewer.url());
 });
 
 test("the console says so when a link has ended before it is opened", async () => {
-  server = await Server.start();
-  await server.session("tim");
-  const page = await view(at(server, 1, "&link=rejoin_link_none"));
+  const session = await server.session("tim");
+  const page = await view(at(server, session, "&link=rejoin_link_none"));
   await page.locator("#name", { hasText: "This link has ended" }).waitFor();
   await page.locator("#blank-text", { hasText: "Ask for a new one" }).waitFor();
 });
-
-async function login(page, name) {
-  await page.locator("#login [name=name]").fill(name);
-  await page.locator("#login [name=password]").fill("secret");
-  await page.locator("#login button").click();
-}
-
-async function run(page, statement) {
-  await page.locator("#statement").fill(statement);
-  await page.locator("#statement").press("Enter");
-}
 
 /** The recording that the menu of a page downloads: its file's name, and its text. */
 async function downloaded(page) {
@@ -138,11 +99,4 @@ async function made(page) {
   const field = page.locator("#sharing-new");
   await field.waitFor();
   return field.inputValue();
-}
-
-async function view(address) {
-  const page = await open(browser, address, { permissions: ["clipboard-read", "clipboard-write"] });
-  page.setDefaultTimeout(15_000);
-  pages.push(page);
-  return page;
 }

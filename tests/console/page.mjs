@@ -8,14 +8,23 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 
-/** Milliseconds after which what is expected does not come any more. Most of it comes within one second. */
-export const PATIENCE = 40_000;
+/**
+ * Milliseconds after which what is expected does not come any more. Most of it comes within one second, and
+ * on a machine that does other things as well within ten.
+ */
+export const PATIENCE = 90_000;
 
-/** Waits until something is true. */
+/** Waits until something is true. A page that cannot be asked, because it is being loaded, is asked again. */
 export async function until(isTrue) {
   const end = performance.now() + PATIENCE;
-  while (!(await isTrue())) {
-    if (performance.now() > end) throw new Error("it has not come true in time");
+  for (let cause; ; ) {
+    try {
+      if (await isTrue()) return;
+      cause = undefined;
+    } catch (error) {
+      cause = error;
+    }
+    if (performance.now() > end) throw new Error("it has not come true in time", { cause });
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
@@ -23,8 +32,18 @@ export async function until(isTrue) {
 /** Waits until what is read is what is expected, and says what it was last if that never happens. */
 export async function becomes(read, expected, message) {
   let last;
-  await until(async () => isDeepStrictEqual((last = await read()), expected)).catch(() => {});
+  const isThere = async () => isDeepStrictEqual((last = await read()), expected);
+  await until(isThere).catch(({ cause }) => {
+    if (cause) throw cause;
+  });
   assert.deepEqual(last, expected, message);
+}
+
+/** Waits until none of these elements is in sight. */
+export async function unseen(page, selectors) {
+  for (const selector of selectors) {
+    await becomes(() => page.locator(selector).isVisible(), false, selector);
+  }
 }
 
 /** Waits until the elements have these texts. */
@@ -62,7 +81,7 @@ export async function finished(page, count) {
 
 /** All text of the session, as the menu copies it. */
 export async function copied(page) {
-  await page.evaluate(() => navigator.clipboard.writeText(""));
+  await until(() => page.evaluate(() => navigator.clipboard.writeText("").then(() => true)));
   await page.locator("#more").click();
   await page.locator("#copy").click();
   const read = () => page.evaluate(() => navigator.clipboard.readText());
@@ -77,7 +96,7 @@ export async function logIn(page, name, password) {
   await page.locator("#login[open]").waitFor();
   await page.getByLabel("Name").fill(name);
   await page.getByLabel("Password").fill(password);
-  await page.keyboard.press("Enter");
+  await page.getByLabel("Password").press("Enter");
 }
 
 /** Waits until nothing of a page is further right than its window. */
@@ -131,6 +150,12 @@ export async function same(one, other, expression, message) {
   };
   await until(areSame).catch(() => {});
   assert.deepEqual(rows[1], rows[0], message);
+}
+
+/** Waits until keys go to the terminal of a page that has nothing else. */
+export async function typesHere(page) {
+  await page.getByText("You type here.").waitFor();
+  await page.locator(".xterm-helper-textarea:focus").waitFor({ state: "attached" });
 }
 
 /** Waits until keys go to the terminal in a page of the console. */

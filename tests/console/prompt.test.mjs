@@ -2,38 +2,15 @@
 // keys; and what a page that nobody looks at tells.
 
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, afterEach, before, test } from "node:test";
-import { PATIENCE, becomes, finished, keysGoToTerminal, outputs, say, says, see, shot, texts, until } from "./page.mjs";
-import { Server, at, launch, open } from "./server.mjs";
+import { test } from "node:test";
+import { becomes, finished, keysGoToTerminal, outputs, say, says, see, shot, texts, until } from "./page.mjs";
+import { at, stage, waitsFor } from "./server.mjs";
 
-let server;
-let browser;
-let pages = [];
-
-before(async () => {
-  server = await Server.start();
-  browser = await launch();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
-
-afterEach(async () => {
-  for (const page of pages) {
-    assert.deepEqual(page.wrongs, [], "nothing went wrong in a window");
-    assert.deepEqual(await page.evaluate(() => window.violations), [], "no policy was violated");
-    await page.unrouteAll({ behavior: "ignoreErrors" });
-    await page.context().close();
-  }
-  pages = [];
-});
+const { server, view } = stage();
 
 test("a command entered while another runs waits for it if one says so, and then runs", async () => {
-  const { page, session } = await view("waits");
+  const { page, session } = await opened("waits");
   await say(page, `${waitsFor("first")}; echo first`);
   await page.locator("#interrupt").waitFor();
   await entered(page, "echo second");
@@ -51,14 +28,14 @@ test("a command entered while another runs waits for it if one says so, and then
   await texts(page, "#queue .why", ["Runs next", "Then"]);
   await shot(page, "prompt-queue");
   assert.equal((await server.ask("GET", `/sessions/${session}`)).jobs.length, 1);
-  allow("first");
+  server.allow("first");
   await finished(page, 3);
   await outputs(page, ["first", "second", "third"]);
   await page.locator("#queue").waitFor({ state: "hidden" });
 });
 
 test("what waits runs also if a command ends before the answer that it was taken", async () => {
-  const { page, session } = await view("early");
+  const { page, session } = await opened("early");
   await say(page, `${waitsFor("early")}; echo first`);
   await page.locator("#interrupt").waitFor();
   for (const command of ["echo second", "echo third"]) {
@@ -71,14 +48,14 @@ test("what waits runs also if a command ends before the answer that it was taken
     await finished(page, (count += 1));
     await route.fulfill({ response });
   });
-  allow("early");
+  server.allow("early");
   await finished(page, 3);
   await outputs(page, ["first", "second", "third"]);
   assert.equal((await server.ask("GET", `/sessions/${session}`)).jobs.length, 3);
 });
 
 test("what waits stays for a click after an interrupt and after a reload", async () => {
-  const { page, session } = await view("held");
+  const { page, session } = await opened("held");
   await say(page, `${waitsFor("never")}`);
   await page.locator("#interrupt").waitFor();
   await entered(page, "echo later");
@@ -95,7 +72,7 @@ test("what waits stays for a click after an interrupt and after a reload", async
 });
 
 test("what a command asks for is typed at once, also if its answer comes late", async () => {
-  const { page } = await view("input");
+  const { page } = await opened("input");
   await page.route("**/jobs", async (route) => {
     const response = await route.fetch();
     await says(page, /^Name\?/m);
@@ -107,6 +84,7 @@ test("what a command asks for is typed at once, also if its answer comes late", 
   await outputs(page, ["Name? anna", "hello anna"]);
   await page.unroute("**/jobs");
   await say(page, "printf 'Again? '; read name; echo hello $name");
+  await says(page, /^Again\?/m);
   await keysGoToTerminal(page);
   await entered(page, "bo");
   await page.locator("#choice-input").click();
@@ -114,7 +92,7 @@ test("what a command asks for is typed at once, also if its answer comes late", 
 });
 
 test("a line entered while another is on its way is kept and sent", async () => {
-  const { page, session } = await view("fast");
+  const { page, session } = await opened("fast");
   let release;
   const isReleased = new Promise((resolve) => (release = resolve));
   let isFirst = true;
@@ -135,7 +113,7 @@ test("a line entered while another is on its way is kept and sent", async () => 
 });
 
 test("the prompt shows the directory in which the next command runs", async () => {
-  const { page } = await view("directory");
+  const { page } = await opened("directory");
   const directory = page.locator("#directory");
   await becomes(() => directory.getAttribute("title"), server.directory);
   await say(page, "cd /usr/share");
@@ -145,15 +123,15 @@ test("the prompt shows the directory in which the next command runs", async () =
   const deep = join(server.directory, "a-folder-with-a-name", "inner");
   await say(page, `mkdir -p ${deep}; cd ${deep}`);
   await becomes(() => directory.textContent(), "…/a-folder-with-a-name/inner");
-  assert.equal(await directory.getAttribute("title"), deep);
+  await becomes(() => directory.getAttribute("title"), deep);
   await shot(page, "prompt-directory");
 });
 
 test("the keys are listed from the command line, too", async () => {
-  const { page } = await view("keys");
+  const { page } = await opened("keys");
   await page.locator("#statement").focus();
   await page.keyboard.type("?");
-  assert.equal(await page.locator("#statement").inputValue(), "?");
+  await becomes(() => page.locator("#statement").inputValue(), "?");
   await page.keyboard.press("F1");
   await page.locator("#keys[open]").waitFor();
   await page.keyboard.press("Escape");
@@ -163,12 +141,12 @@ test("the keys are listed from the command line, too", async () => {
 });
 
 test("a long command that ends unseen is told in the title, and by a notification only if that was asked for", async () => {
-  const { page } = await view("notify", { isLongAfter: 200, permissions: ["notifications"] });
+  const { page } = await opened("notify", { isLongAfter: 200, permissions: ["notifications"] });
   await page.locator("#state.is-live").waitFor();
   await say(page, `${waitsFor("unseen")}; sleep 0.3; exit 3`);
   await page.locator("#interrupt").waitFor();
   await see(page, false);
-  allow("unseen");
+  server.allow("unseen");
   await becomes(() => page.title(), "(1) ✗ until [ -e unseen ]; do sleep 0.05; done; sleep 0.3; exit 3 · Rejoin");
   assert.deepEqual(await page.evaluate(() => window.told), { asked: 0, shown: [] });
   await see(page, true);
@@ -177,11 +155,11 @@ test("a long command that ends unseen is told in the title, and by a notificatio
   await page.locator("#more").click();
   await page.locator("#notify").click();
   await page.locator('#notify[aria-checked="true"]').waitFor({ state: "attached" });
-  assert.equal(await page.evaluate(() => window.told.asked), 1);
+  await becomes(() => page.evaluate(() => window.told.asked), 1);
   await say(page, `${waitsFor("again")}; sleep 0.3`);
   await page.locator("#interrupt").waitFor();
   await see(page, false);
-  allow("again");
+  server.allow("again");
   await until(async () => (await page.evaluate(() => window.told.shown.length)) === 1);
   const [shown] = await page.evaluate(() => window.told.shown);
   assert.match(shown, /^✓ until \[ -e again \].* — exit 0 · /);
@@ -196,7 +174,7 @@ test("a long command that ends unseen is told in the title, and by a notificatio
 
 test("a page that has closed its connection notices that its command has ended", async () => {
   const session = await server.session("away");
-  const { page } = await view(session, { isLongAfter: 200, hasClock: true });
+  const { page } = await opened(session, { isLongAfter: 200, hasClock: true });
   await page.locator("#state.is-live").waitFor();
   await server.submit(session, `${waitsFor("away")}; echo done`);
   await page.locator("#interrupt").waitFor();
@@ -204,7 +182,7 @@ test("a page that has closed its connection notices that its command has ended",
   await see(page, false);
   await page.clock.runFor(11_000);
   await cut;
-  allow("away");
+  server.allow("away");
   await until(async () => (await server.ask("GET", `/sessions/${session}`)).state === "idle");
   await until(async () => {
     await page.clock.runFor(2_000);
@@ -212,12 +190,10 @@ test("a page that has closed its connection notices that its command has ended",
   });
 });
 
-/** A window of a new session, in which any error fails the test. */
-async function view(name, { isLongAfter, hasClock, permissions = [] } = {}) {
+/** A window of a new session, or of one that is there. */
+async function opened(name, { isLongAfter, hasClock, permissions = [] } = {}) {
   const session = /^[0-9a-f-]{36}$/.test(name) ? name : await server.session(name);
-  const page = await open(browser, "about:blank", { permissions });
-  page.setDefaultTimeout(PATIENCE);
-  pages.push(page);
+  const page = await view("about:blank", { permissions });
   if (hasClock) await page.clock.install();
   await page.addInitScript(watchNotifications);
   if (isLongAfter) {
@@ -252,10 +228,6 @@ function watchNotifications() {
     }
   };
 }
-
-/** A command that runs until `allow` is called with the same name. */
-const waitsFor = (name) => `until [ -e ${name} ]; do sleep 0.05; done`;
-const allow = (name) => writeFileSync(join(server.directory, name), "");
 
 /** Enters a command, wherever the focus is. */
 async function entered(page, command) {

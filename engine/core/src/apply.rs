@@ -217,7 +217,7 @@ impl Session {
     fn apply(&mut self, at: Instant, sequence: Sequence, event: &Event) {
         self.seen = self.seen.max(used_at(event, at));
         match event {
-            Event::SessionResumed => self.consumers.see_all(at),
+            Event::SessionResumed | Event::SessionTakenOver { .. } => self.consumers.see_all(at),
             Event::UserSet { user } => self.user = Some(user.clone()),
             Event::SessionDescribed { description } => {
                 self.description = Some(description.clone()).filter(|it| !it.is_empty());
@@ -434,6 +434,7 @@ impl Session {
             Event::SessionCreated { .. }
             | Event::RecordsLost { .. }
             | Event::SessionResumed
+            | Event::SessionTakenOver { .. }
             | Event::SessionTouched { .. }
             | Event::StatementRefused { .. }
             | Event::UserSet { .. }

@@ -2,7 +2,7 @@
 //! core does not create any.
 
 use crate::{
-    CloseCause, ConsumerId, Controller, Instant, JobId, JobMode, JobOutput, LinkChange,
+    CloseCause, ConsumerId, Controller, Instant, JobId, JobMode, JobOutput, LinkChange, NodeTerm,
     OutputPosition, Sequence, Server, SessionId, TerminalSize,
 };
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -211,6 +211,9 @@ pub enum Command {
     Resume {
         /// The jobs that go on.
         kept: BTreeSet<JobId>,
+        /// The node that takes the log from another one. None: the same node goes on, or there is only
+        /// one.
+        by: Option<Arc<NodeTerm>>,
     },
     /// The server is shutting down: interrupt every job.
     InterruptAll,

@@ -56,6 +56,13 @@ pub enum Event {
     },
     /// The server was restarted. All timeouts of the session start again.
     SessionResumed,
+    /// Another node goes on with the session, because the one that had it has ended, is cut off, or gave
+    /// it away. All timeouts of the session start again. What the former node kept on its disk, as the
+    /// session's directory and environment, does not follow.
+    SessionTakenOver {
+        /// The node that goes on.
+        by: Arc<NodeTerm>,
+    },
     /// The session was used without being changed.
     SessionTouched {
         /// When it was used.
@@ -419,7 +426,14 @@ impl Event {
                 remote,
                 server,
                 ..
-            } => service.len() + optional(user) + optional(remote) + server.version.len(),
+            } => {
+                service.len()
+                    + optional(user)
+                    + optional(remote)
+                    + server.version.len()
+                    + optional(&server.node)
+            }
+            Self::SessionTakenOver { by } => by.node.len(),
             Self::UserSet { user } => user.len(),
             Self::SessionDescribed { description } => description.len(),
             Self::LinkChanged { link, .. } => link.len(),
@@ -460,6 +474,17 @@ pub struct Server {
     pub process: u32,
     /// Its version.
     pub version: Arc<str>,
+    /// Its name among the nodes of a cluster. None: it is alone.
+    pub node: Option<Arc<str>>,
+}
+
+/// A node of a cluster that writes a log, and since which change of writers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct NodeTerm {
+    /// The node's name.
+    pub node: Arc<str>,
+    /// Grows with each change of the log's writer.
+    pub term: u64,
 }
 
 /// How a job was submitted.

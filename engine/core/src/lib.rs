@@ -22,7 +22,7 @@
 //!     service: "shell".into(),
 //!     user: Some("anna".into()),
 //!     remote: None,
-//!     server: Server { process: 1, version: "0.1.0".into() },
+//!     server: Server { process: 1, version: "0.1.0".into(), node: None },
 //!     timeout: Duration::from_secs(60 * 60),
 //!     consumer: None,
 //! };
@@ -56,6 +56,7 @@ mod effect;
 mod event;
 mod id;
 pub mod limits;
+mod numbering;
 mod redaction;
 mod rejection;
 mod snapshot;
@@ -74,11 +75,12 @@ pub use description::Description;
 pub use effect::Effect;
 pub use event::{
     CloseCause, Controller, Event, InterruptCause, JobMode, JobOutput, JobSlot, LeaveCause,
-    LinkChange, LossCause, Outcome, OutputOffsets, OutputPosition, OutputStream, Record, Server,
-    TerminalSize, Visibility,
+    LinkChange, LossCause, NodeTerm, Outcome, OutputOffsets, OutputPosition, OutputStream, Record,
+    Server, TerminalSize, Visibility,
 };
 pub use id::{ConsumerId, InvalidId, JobId, Sequence, SessionId, SessionNumber, Submission};
 pub use limits::{Limits, Retention};
+pub use numbering::Numbering;
 pub use redaction::Redaction;
 pub use rejection::{Rejection, RejectionKind};
 pub use snapshot::{

@@ -61,6 +61,35 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// What can be too long or too many: the `what` of [`TooLong`](Self::TooLong) and
+    /// [`TooMany`](Self::TooMany). For those that get a rejection from another process. The first one
+    /// stands for what only a newer version knows.
+    pub const WHATS: [&str; 23] = [
+        "request",
+        "access token",
+        "account",
+        "address",
+        "consumers of this session",
+        "frontend",
+        "input",
+        "input of the job in all",
+        "jobs running in this session",
+        "key of a label",
+        "labels",
+        "name of a link",
+        "name of the client",
+        "name of the request",
+        "reason",
+        "records",
+        "remote address",
+        "service",
+        "sessions",
+        "statement",
+        "title",
+        "user",
+        "value of a label",
+    ];
+
     /// Its kind, without the details.
     pub const fn kind(self) -> RejectionKind {
         match self {

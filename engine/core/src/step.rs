@@ -39,7 +39,7 @@ impl State {
     ///     service: "shell".into(),
     ///     user: None,
     ///     remote: None,
-    ///     server: Server { process: 1, version: "0.1.0".into() },
+    ///     server: Server { process: 1, version: "0.1.0".into(), node: None },
     ///     timeout: Duration::from_secs(60),
     ///     consumer: None,
     /// }))?;

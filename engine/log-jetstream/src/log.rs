@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 ///
 /// An append that the servers don't answer waits, with no limit of time: it may be stored at any
 /// moment, and nothing may be told before it is known. It ends when another node has taken the log
-/// (`Poisoned`), or by [`StopAppends`].
+/// (`Fenced`), or by [`StopAppends`].
 pub struct StreamLog<S> {
     server: S,
     copy: SegmentLog,
@@ -37,6 +37,7 @@ pub struct StreamLog<S> {
 enum State {
     Open,
     Failed(Arc<io::Error>),
+    Fenced(Arc<io::Error>),
     Closed,
 }
 
@@ -132,15 +133,19 @@ impl<S: LogServer + Send> StreamLog<S> {
             PublishVerdict::Refused(reason) => {
                 Err(AppendError::Refused(Arc::new(io::Error::other(reason))))
             }
-            PublishVerdict::Fenced(term) => {
-                let term = term.map_or_else(String::new, |term| format!(" in term {term}"));
-                let own = self.held.term();
-                let why =
-                    format!("another node writes this log{term}; this one wrote it in term {own}");
-                Err(self.fail(io::Error::other(why)))
-            }
+            PublishVerdict::Fenced(term) => Err(self.fence(term)),
             PublishVerdict::Damaged(damage) => Err(self.fail(io::Error::other(damage))),
         }
+    }
+
+    /// Another node writes the log, in this term if that is known.
+    fn fence(&mut self, term: Option<u64>) -> AppendError {
+        let term = term.map_or_else(String::new, |term| format!(" in term {term}"));
+        let own = self.held.term();
+        let why = format!("another node writes this log{term}; this one wrote it in term {own}");
+        let why = Arc::new(io::Error::other(why));
+        self.state = State::Fenced(Arc::clone(&why));
+        AppendError::Fenced(why)
     }
 
     fn fail(&mut self, error: io::Error) -> AppendError {
@@ -153,6 +158,7 @@ impl<S: LogServer + Send> StreamLog<S> {
         match &self.state {
             State::Open => Ok(()),
             State::Failed(error) => Err(AppendError::Poisoned(Arc::clone(error))),
+            State::Fenced(error) => Err(AppendError::Fenced(Arc::clone(error))),
             State::Closed => Err(AppendError::Poisoned(Arc::new(io::Error::other(
                 "the log is closed",
             )))),
@@ -218,6 +224,22 @@ impl<S: LogServer + Send> Log for StreamLog<S> {
         })
     }
 
+    fn confirm(&mut self) -> Result<(), AppendError> {
+        self.check()?;
+        let own = self.held.end().number;
+        loop {
+            match self.server.bounds() {
+                Some(bounds) if bounds.last <= own => return Ok(()),
+                Some(_) => return Err(self.fence(None)),
+                None if self.stop.load(Ordering::Acquire) => {
+                    let why = "stopped while the servers did not answer";
+                    return Err(self.fail(io::Error::other(why)));
+                }
+                None => std::thread::sleep(PAUSE),
+            }
+        }
+    }
+
     fn reader(&self) -> Arc<dyn LogReader> {
         self.copy.reader()
     }
@@ -226,7 +248,7 @@ impl<S: LogServer + Send> Log for StreamLog<S> {
         match self.state {
             State::Closed => return Ok(()),
             State::Open => self.release(),
-            State::Failed(_) => {}
+            State::Failed(_) | State::Fenced(_) => {}
         }
         self.check()?;
         self.state = State::Closed;

@@ -25,8 +25,18 @@ pub trait Log: fmt::Debug + Send {
     /// `Refused`: nothing of the batch is in the log, and the log can still be used. Returned for a
     /// batch that has a gap in a session or is too large for the log. `Poisoned`: the object can't
     /// be used any more, every later call fails too, and only reopening the log shows what is in
-    /// it. Also returned by a closed log.
+    /// it. Also returned by a closed log. `Fenced`: another writer has taken a log that is shared.
     fn append(&mut self, records: &[Arc<Record>]) -> Result<(), AppendError>;
+
+    /// Makes sure that no other writer has taken a log that is shared, since the last append. What is
+    /// decided without an append, as a refusal, is right only then. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Same as `append`.
+    fn confirm(&mut self) -> Result<(), AppendError> {
+        Ok(())
+    }
 
     /// A reader of this log, for any thread. Reading and writing may overlap.
     fn reader(&self) -> Arc<dyn LogReader>;
@@ -130,6 +140,10 @@ pub enum AppendError {
     /// The log can't be used until it is reopened.
     #[error("the log failed and must be reopened: {0}")]
     Poisoned(#[source] Arc<io::Error>),
+    /// Another writer has taken the log. Nothing of the batch is in it, and this object can't be used any
+    /// more.
+    #[error("the log has another writer: {0}")]
+    Fenced(#[source] Arc<io::Error>),
 }
 
 impl AppendError {

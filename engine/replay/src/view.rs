@@ -197,6 +197,10 @@ pub fn describe(event: &Event) -> Option<String> {
             format!("session {number} created{by} on the service {service}")
         }
         Event::SessionResumed => "server restarted".into(),
+        Event::SessionTakenOver { by } => format!(
+            "node {} took over: the next command begins in the start directory",
+            by.node
+        ),
         Event::UserSet { user } => format!("user is now {user}"),
         Event::SessionDescribed { description } => described(description),
         Event::LinkChanged { link, change } => match change {

@@ -37,6 +37,9 @@ impl OverdueTracker {
                     "the engine reports a log failure that did not happen"
                 );
             }
+            Some(why @ (Unavailable::Moved | Unavailable::Unanswered | Unavailable::Behind)) => {
+                return Err(format!("an engine without other nodes reports: {why}"));
+            }
             None => ensure!(
                 !checker.log_failed,
                 "promise 11: the log failed, and the engine goes on"

@@ -12,7 +12,7 @@ use crate::limits::ENDINGS;
 use crate::stats::EngineStatus;
 use event_listener::{Event as Wake, EventListener};
 use rejoin_core::{Event, Record, Sequence, SessionId, SessionView, Views};
-use rejoin_log::ReadLimit;
+use rejoin_log::{LogReader, ReadError, ReadLimit};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -40,6 +40,46 @@ impl Committed {
             is_closing: AtomicBool::new(false),
             on_closing: Wake::new(),
         }
+    }
+
+    /// Makes the sessions of a log visible, which lead to `views`. Where some of them are visible already,
+    /// reads what is missing from the log.
+    pub(crate) fn include(
+        &self,
+        views: Views,
+        is_here: impl Fn(SessionId) -> bool,
+        log: &dyn LogReader,
+    ) -> Result<(), ReadError> {
+        let behind = {
+            let mut here = self.views.write().unwrap_or_else(PoisonError::into_inner);
+            if !here.sessions().any(|view| is_here(view.id)) {
+                here.absorb(views);
+                return Ok(());
+            }
+            let last = |session| here.session(session).map(|view| view.last_sequence);
+            let mut behind: Vec<_> = views
+                .sessions()
+                .filter(|view| last(view.id).is_none_or(|last| last < view.last_sequence))
+                .filter(|view| here.removed(view.id).is_none())
+                .map(|view| (view.id, last(view.id).unwrap_or(Sequence::START)))
+                .collect();
+            // Those that were removed.
+            let open = here.open_sessions().filter(|view| is_here(view.id));
+            let gone = open.filter(|view| views.session(view.id).is_none());
+            behind.extend(gone.map(|view| (view.id, view.last_sequence)));
+            behind
+        };
+        for (session, mut after) in behind {
+            loop {
+                let records = log.read(session, after, MISSED_READ)?;
+                let Some(last) = records.last().map(|record| record.sequence) else {
+                    break;
+                };
+                after = last;
+                self.commit(&records);
+            }
+        }
+        Ok(())
     }
 
     /// Makes durable records visible, and wakes their readers.
@@ -174,6 +214,12 @@ impl Committed {
         self.ending.wait().await
     }
 }
+
+/// How much of the log is read at once for what is not visible yet.
+const MISSED_READ: ReadLimit = ReadLimit {
+    records: 1_024,
+    bytes: 1024 * 1024,
+};
 
 /// Locks, also after another holder has panicked: no change under these locks can fail half-way.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

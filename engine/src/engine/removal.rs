@@ -53,16 +53,7 @@ impl Engine {
     /// `after`, or the first of all. Also those that the views have forgotten, and those that were removed,
     /// for as long as the log remembers that. Takes time for every session of the log.
     pub fn logged_sessions(&self, after: Option<SessionId>, limit: usize) -> Vec<SessionId> {
-        let mut sessions: Vec<_> = self
-            .node
-            .logs
-            .owned()
-            .iter()
-            .flat_map(|log| log.reader.sessions(after, limit))
-            .collect();
-        sessions.sort_unstable();
-        sessions.truncate(limit);
-        sessions
+        self.node.logs.sessions(after, limit)
     }
 
     /// Redacts results and inputs of a session, open or ended: other bytes of the same length stand for
@@ -98,6 +89,15 @@ impl Engine {
         self.node.gate.check_write().map_err(RedactError::Command)?;
         if self.node.logs.pending_redactions() >= limits::PENDING_REDACTIONS {
             return Err(RedactError::TooManyPending);
+        }
+        let highest = records.iter().max().copied();
+        let known = self
+            .node
+            .committed
+            .session(session, |view| view.last_sequence);
+        if known < highest {
+            let caught_up = self.catch_up(session).await;
+            caught_up.map_err(|why| RedactError::Command(CommandError::Unavailable(why)))?;
         }
         for sequence in &records {
             self.check_redactable(session, *sequence).await?;

@@ -1,10 +1,11 @@
 //! The terminals of jobs: who controls them, their sizes, what they show, and input that they hide.
 
-use super::Engine;
-use crate::error::{CommandError, ScreenError};
+use super::{Asked, Engine};
+use crate::error::{CommandError, ScreenError, Unavailable};
 use crate::jobs::runner::TerminalMode;
-use crate::logs::OwnedLog;
-use crate::screens::TerminalScreen;
+use crate::logs::{LogRole, OwnedLog};
+use crate::peers::{PeerReply, PeerRequest};
+use crate::screens::{ScreenLog, TerminalScreen};
 use futures::channel::oneshot;
 use rejoin_core::{
     Command, Controller, JobId, JobState, Rejection, Sequence, SessionId, TerminalSize,
@@ -30,9 +31,44 @@ impl Engine {
         end: bool,
     ) -> Result<(), CommandError> {
         self.node.gate.check_write()?;
-        let Some(log) = self.node.logs.of(session) else {
-            return Err(CommandError::Rejected(Rejection::SessionNotFound(session)));
-        };
+        let log = self.node.logs.number_of(session);
+        loop {
+            if let Some(LogRole::Owned(log)) = self.node.logs.role(log) {
+                let write = self.write_owned(&log, client, session, job, bytes, end);
+                return write.await;
+            }
+            let request = PeerRequest::WriteInput {
+                session,
+                job,
+                bytes: bytes.clone(),
+                end,
+                client: client.clone(),
+                actor: self.actor.clone(),
+            };
+            let asked = self.ask(log, request).await;
+            match asked.map_err(CommandError::Unavailable)? {
+                Asked::Owned => {}
+                Asked::Answered(PeerReply::Done(answer), _) => return answer,
+                Asked::Answered(..) => {
+                    return Err(CommandError::Unavailable(Unavailable::Unanswered));
+                }
+                Asked::NoLog => {
+                    return Err(CommandError::Rejected(Rejection::SessionNotFound(session)));
+                }
+            }
+        }
+    }
+
+    /// As [`write_input_as`](Self::write_input_as), to a job of a log that this engine writes.
+    pub(super) async fn write_owned(
+        &self,
+        log: &OwnedLog,
+        client: Option<Arc<Controller>>,
+        session: SessionId,
+        job: JobId,
+        bytes: Arc<[u8]>,
+        end: bool,
+    ) -> Result<(), CommandError> {
         // An end alone takes no room, and a job may wait for nothing else.
         if !bytes.is_empty() && log.inputs.is_full(job) {
             return Err(CommandError::InputFull);
@@ -42,7 +78,7 @@ impl Engine {
                 return Err(CommandError::LineTooLong);
             }
             if mode.hides() && !bytes.is_empty() && !end {
-                return self.write_hidden(&log, client, session, job, bytes).await;
+                return self.write_hidden(log, client, session, job, bytes).await;
             }
         }
         let command = Command::WriteInput {
@@ -71,7 +107,7 @@ impl Engine {
             bytes: bytes.len() as u64,
             client,
         };
-        let hidden = log.send(command, self.actor.clone()).await?;
+        let hidden = log.send(Some(command), self.actor.clone()).await?;
         let (answer, answered) = oneshot::channel();
         let inputs = log.inputs.clone();
         self.node.runtime.spawn(Box::pin(async move {
@@ -187,12 +223,34 @@ impl Engine {
         job: JobId,
         at: Option<Sequence>,
     ) -> Result<TerminalScreen, ScreenError> {
-        let log = self
-            .node
-            .logs
-            .of(session)
-            .ok_or(ScreenError::SessionNotFound)?;
-        let screens = &self.node.screens;
-        screens.show(log.screen_log(), session, job, at).await
+        let shown = self.show_screen(session, job, at).await;
+        let is_missing = matches!(
+            shown,
+            Err(ScreenError::SessionNotFound | ScreenError::JobNotFound(_))
+        );
+        if !is_missing || self.node.peers.is_none() {
+            return shown;
+        }
+        let caught_up = self.catch_up(session).await;
+        caught_up.map_err(ScreenError::Unavailable)?;
+        self.show_screen(session, job, at).await
+    }
+
+    async fn show_screen(
+        &self,
+        session: SessionId,
+        job: JobId,
+        at: Option<Sequence>,
+    ) -> Result<TerminalScreen, ScreenError> {
+        let log = match self.node.logs.of(session) {
+            Some(LogRole::Owned(log)) => log.screen_log(),
+            // The node that writes the log also logs its screens.
+            Some(LogRole::Followed(log)) => ScreenLog {
+                reader: log.reader.clone(),
+                reports: None,
+            },
+            None => return Err(ScreenError::SessionNotFound),
+        };
+        self.node.screens.show(log, session, job, at).await
     }
 }

@@ -221,11 +221,16 @@ impl Supervisor {
     /// Interrupts the jobs that still run when the engine ends, if they are not to be kept or their
     /// runner can't keep them; how they end is not recorded.
     pub(crate) fn end(&mut self, jobs: JobsAtEnd) {
-        for running in self.running.values() {
+        for (job, running) in &self.running {
             let keeps = running.runner.as_ref().is_some_and(|it| it.keeps_jobs());
-            if jobs == JobsAtEnd::Interrupted || !keeps {
+            if jobs != JobsAtEnd::Kept || !keeps {
                 let cause = InterruptCause::Shutdown;
                 running.interrupter.interrupt_unlogged(cause);
+            }
+            if jobs == JobsAtEnd::Lost
+                && let Some(runner) = &running.runner
+            {
+                runner.forget(*job);
             }
         }
     }

@@ -8,28 +8,37 @@ use crate::jobs::stdin::Inputs;
 use crate::jobs::supervisor::{ResumedJob, Services, Supervisor};
 use crate::limits;
 use crate::liveness::Liveness;
+use crate::logs::peer_pulls::PeerPulls;
 use crate::node::Node;
 use crate::screens::{ScreenLog, Unfolded};
 use crate::sequencer::{Request, Sequencer};
-use crate::stats::Counts;
-use crate::takeover::{Takeover, kept_jobs, lost_jobs};
+use crate::stats::{Counts, LogSessions};
+use crate::takeover::{RefusedJob, Takeover, kept_jobs, lost_jobs};
 use crate::{Config, Runtime};
 use async_channel::{Sender, TrySendError};
 use futures::channel::oneshot;
-use rejoin_core::{Actor, Command, Record, State, Views};
+use rejoin_core::{Actor, Command, JobId, NodeTerm, Numbering, Record, SessionId, State, Views};
 use rejoin_log::{AppendError, Log, LogReader};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The engine's side of a log that it writes. The sequencer runs on a thread of its own, and ends when
 /// this is dropped.
 #[derive(Debug)]
 pub(crate) struct OwnedLog {
+    pub(crate) clock: Arc<Clock>,
     pub(crate) liveness: Arc<Liveness>,
     pub(crate) reader: Arc<dyn LogReader>,
     pub(crate) inputs: Arc<Inputs>,
     /// Why the log is no longer written.
     pub(crate) ending: Arc<Ending>,
+    /// Pulls of this log's consumers at other nodes.
+    pub(crate) peer_pulls: PeerPulls,
+    /// Whether the engine ends with it.
+    is_only: bool,
+    /// How many records the log has.
+    position: Arc<AtomicU64>,
     counts: Arc<Counts>,
     requests: Sender<Request>,
     reports: Sender<Command>,
@@ -53,22 +62,53 @@ pub(crate) struct Resumption {
     pub(crate) takeover: Takeover,
 }
 
+/// The jobs that a log says are running.
+pub(crate) struct FoundJobs {
+    kept: Vec<ResumedJob>,
+    refused: Vec<RefusedJob>,
+    lost: Vec<(SessionId, JobId, String)>,
+}
+
+impl FoundJobs {
+    /// Which jobs of the log with this numbering the runners still have, and which are lost. Blocks while
+    /// it reads input that a job was not given.
+    pub(crate) fn of(
+        services: &Services,
+        state: &State,
+        views: &Views,
+        log: &dyn LogReader,
+        numbering: Numbering,
+    ) -> Self {
+        let (kept, refused) = kept_jobs(services, state, views, log, numbering);
+        let lost = lost_jobs(services, state, views, &kept, &refused);
+        Self {
+            kept,
+            refused,
+            lost,
+        }
+    }
+}
+
 impl Resumption {
     /// Goes on where the log ends. Jobs that it says are running go on if their runners still have them;
-    /// the others are finished as lost. Blocks for that append, and while it reads input that a job was
-    /// not given.
+    /// the others are finished as lost. `by` says that this node has taken the log from another one. Blocks
+    /// for that append.
     pub(crate) fn begin(
         config: &Config,
         runtime: &Arc<dyn Runtime>,
-        services: &Services,
+        found: FoundJobs,
         mut log: Box<dyn Log>,
         mut state: State,
-        views: &Views,
+        by: Option<Arc<NodeTerm>>,
     ) -> Result<Self, AppendError> {
-        let (kept, refused) = kept_jobs(services, &state, views, &*log.reader());
-        let lost = lost_jobs(services, &state, views, &kept, &refused);
+        let FoundJobs {
+            kept,
+            refused,
+            lost,
+        } = found;
         let resume = Command::Resume {
             kept: kept.iter().map(|job| job.job).collect(),
+            by,
         };
         let last = state.last();
         let clock = Arc::new(Clock::resume(runtime.clone(), &mut *log, last));
@@ -108,8 +148,14 @@ impl Resumption {
 }
 
 impl OwnedLog {
-    /// Starts the sequencer of a log. The views have its records.
-    pub(crate) fn start(node: &Node, resumption: Resumption, ending: Arc<Ending>) -> Self {
+    /// Starts the sequencer of log `number`, which has `position` records. The views have them.
+    pub(crate) fn start(
+        node: &Node,
+        number: u8,
+        resumption: Resumption,
+        position: u64,
+        ending: Arc<Ending>,
+    ) -> Self {
         let Resumption {
             log,
             state,
@@ -121,10 +167,13 @@ impl OwnedLog {
             records: _,
             takeover: _,
         } = resumption;
+        let is_here = |session| node.logs.number_of(session) == number;
+        let sessions = node.committed.view(|views| LogSessions::of(views, is_here));
         let (requests, request_inbox) = async_channel::bounded(node.config.queue);
         let (reports, report_inbox) = async_channel::bounded(limits::REPORTS);
         let (end, end_inbox) = async_channel::bounded(1);
         node.counts.wall_clock(jump, behind);
+        node.counts.take(&sessions);
         let liveness = Arc::new(Liveness::new(clock.clone(), node.committed.clone()));
         let inputs = Arc::new(Inputs::default());
         let reader = log.reader();
@@ -141,7 +190,9 @@ impl OwnedLog {
             Unfolded::new(node.screens.clone(), screen_log),
         );
         kept.into_iter().for_each(|job| supervisor.resume(job));
+        let position = Arc::new(AtomicU64::new(position));
         let sequencer = Sequencer {
+            position: position.clone(),
             state,
             log,
             runtime: node.runtime.clone(),
@@ -153,7 +204,7 @@ impl OwnedLog {
             reports: report_inbox,
             end: end_inbox,
             cursors_logged: clock.instant(),
-            clock,
+            clock: clock.clone(),
             wall,
             ending: ending.clone(),
             read_only: node.config.read_only,
@@ -161,10 +212,14 @@ impl OwnedLog {
         node.runtime
             .spawn_dedicated("rejoin-sequencer", Box::pin(sequencer.run()));
         Self {
+            clock,
             liveness,
             reader,
             inputs,
+            is_only: Arc::ptr_eq(&ending, node.committed.ending()),
             ending,
+            position,
+            peer_pulls: PeerPulls::default(),
             counts: node.counts.clone(),
             requests,
             reports,
@@ -174,7 +229,16 @@ impl OwnedLog {
 
     /// Sends a command to the sequencer, and waits for its answer.
     pub(crate) async fn command(&self, command: Command, actor: Option<Arc<Actor>>) -> Answer {
-        match self.send(command, actor).await?.await {
+        self.answer(self.send(Some(command), actor).await?).await
+    }
+
+    /// Waits until it is known that no other writer has taken the log.
+    pub(crate) async fn confirm(&self) -> Result<(), CommandError> {
+        self.answer(self.send(None, None).await?).await.map(drop)
+    }
+
+    async fn answer(&self, answer: oneshot::Receiver<Answer>) -> Answer {
+        match answer.await {
             Ok(answer) => answer,
             Err(oneshot::Canceled) => Err(self.unavailable().await),
         }
@@ -183,7 +247,7 @@ impl OwnedLog {
     /// Sends a command to the sequencer, and returns where its answer will be.
     pub(crate) async fn send(
         &self,
-        command: Command,
+        command: Option<Command>,
         actor: Option<Arc<Actor>>,
     ) -> Result<oneshot::Receiver<Answer>, CommandError> {
         let (reply, answer) = oneshot::channel();
@@ -203,12 +267,21 @@ impl OwnedLog {
 
     /// Why a command was not answered.
     pub(crate) async fn unavailable(&self) -> CommandError {
-        CommandError::Unavailable(self.ended().await)
+        let why = self.ended().await;
+        CommandError::Unavailable(match self.is_only {
+            true => why,
+            false => Unavailable::Moved,
+        })
     }
 
     /// Waits until the log is no longer written.
     pub(crate) async fn ended(&self) -> Unavailable {
         self.ending.wait().await
+    }
+
+    /// How many records the log has, at least: all that was answered is among them.
+    pub(crate) fn position(&self) -> u64 {
+        self.position.load(Ordering::SeqCst)
     }
 
     /// Asks the sequencer to close the log.

@@ -23,12 +23,14 @@ use rejoin_core::{Actor, Command, Instant, Moment, State};
 use rejoin_log::{AppendError, Log};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A client's command, and where to send the answer.
 #[derive(Debug)]
 pub(crate) struct Request {
-    pub(crate) command: Command,
+    /// None: to know that no other writer has taken the log.
+    pub(crate) command: Option<Command>,
     pub(crate) actor: Option<Arc<Actor>>,
     pub(crate) reply: Reply,
 }
@@ -58,6 +60,8 @@ pub(crate) struct Sequencer {
     pub(crate) clock: Arc<Clock>,
     pub(crate) wall: WallClock,
     pub(crate) cursors_logged: Instant,
+    /// How many records the log has.
+    pub(crate) position: Arc<AtomicU64>,
     /// Where is set why it ends.
     pub(crate) ending: Arc<Ending>,
     /// If set, no session expires, and cursors are not logged, because the log is discarded.
@@ -77,6 +81,11 @@ impl Sequencer {
             match catch_unwind(AssertUnwindSafe(|| self.turn(input))) {
                 Ok(Ok(true)) => {}
                 Ok(Ok(false)) => break Unavailable::ShuttingDown,
+                Ok(Err(error @ AppendError::Fenced(_))) => {
+                    // Its jobs are lost there, so they must not go on here.
+                    jobs = JobsAtEnd::Lost;
+                    break Unavailable::LogFailed(Arc::new(error));
+                }
                 Ok(Err(error)) => break Unavailable::LogFailed(Arc::new(error)),
                 Err(_) => break Unavailable::Broken,
             }
@@ -148,9 +157,12 @@ impl Sequencer {
                 command,
                 actor,
                 reply,
-            }) => {
-                self.decide_for(actor.as_ref(), batch, now, command, Some(reply));
-            }
+            }) => match command {
+                Some(command) => {
+                    self.decide_for(actor.as_ref(), batch, now, command, Some(reply));
+                }
+                None => batch.confirm(reply),
+            },
             // A report is refused if its job has finished by now.
             Input::Report(command) => {
                 if let Command::ReportResult {
@@ -226,7 +238,7 @@ impl Sequencer {
         self.decide(batch, now, expire, None);
     }
 
-    /// Appends the batch, then makes it visible, executes its effects and answers.
+    /// Appends the batch, or makes sure that the log is still this engine's, then makes it visible, executes its effects and answers.
     ///
     /// Invariant: nothing is visible, executed or answered before it is durable.
     fn commit(&mut self, mut batch: Batch) -> Result<(), AppendError> {
@@ -234,12 +246,17 @@ impl Sequencer {
             self.log.append(&batch.records)?;
             self.counts.batch(&batch.records);
             self.committed.commit(&batch.records);
+            let count = batch.records.len() as u64;
+            self.position.fetch_add(count, Ordering::SeqCst);
             let effects = std::mem::take(&mut batch.effects);
             self.supervisor.carry_out(effects, &batch.records);
             for record in &batch.records {
                 trace_record(record);
                 self.liveness.apply(record);
             }
+        } else if batch.has_replies() {
+            // A refusal may be wrong if another node writes the log.
+            self.log.confirm()?;
         }
         for (job, position) in std::mem::take(&mut batch.positions) {
             self.supervisor.settle(job, position);

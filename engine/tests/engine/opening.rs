@@ -4,8 +4,8 @@ use futures::StreamExt;
 use rejoin_core::testing::{SESSION, created};
 use rejoin_engine::testing::Hold;
 use rejoin_engine::{
-    Engine, Event, Limits, Log, LogId, LogOptions, MemoryLog, OpenError, Opened, Record, Sequence,
-    Timestamp,
+    Config, Engine, Event, Limits, Log, LogId, LogOptions, MemoryLog, Numbering, OpenError, Opened,
+    Record, Sequence, Timestamp,
 };
 use rejoin_log::segment::OpenOptions;
 use std::path::Path;
@@ -128,5 +128,24 @@ fn the_program_that_the_documentation_begins_with_prints_what_the_command_prints
         }
         assert!(printed.contains(r#""content":"hello\n""#), "{printed}");
         engine.shut_down(std::time::Duration::from_secs(5)).await;
+    });
+}
+
+#[test]
+fn sessions_and_jobs_of_an_engine_say_which_of_several_logs_is_theirs() {
+    smol::block_on(async {
+        let numbering = Numbering::new(5, 16).unwrap();
+        let config = Config {
+            numbering,
+            ..Config::default()
+        };
+        let engine = Engine::in_memory().service("shell", Hold).config(config);
+        let engine = engine.open().await.unwrap();
+        for number in [5, 21, 37] {
+            let session = engine.create_session("shell").await.unwrap();
+            assert_eq!(session.number().0, number);
+            assert_eq!(session.run("true").await.unwrap().job.0, number);
+            assert_eq!(numbering.log_of(session.id()), 5);
+        }
     });
 }

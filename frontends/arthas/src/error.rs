@@ -6,9 +6,7 @@
 use crate::statement::NoStatement;
 use crate::translate::removed_message;
 use crate::wire::{Answer, State};
-use rejoin_engine::{
-    CommandError, ConsumerId, PullError, Record, Rejection, SessionId, Unavailable,
-};
+use rejoin_engine::{CommandError, ConsumerId, PullError, Record, Rejection, SessionId};
 use std::fmt;
 use std::sync::Arc;
 
@@ -69,9 +67,8 @@ impl Fault {
     pub(crate) fn state(&self) -> State {
         match self {
             Self::Engine(error) if is_retryable(error) => State::Refused,
-            Self::Reading(
-                PullError::Overloaded | PullError::Unavailable(Unavailable::ShuttingDown),
-            )
+            Self::Reading(PullError::Unavailable(why)) if why.is_passing() => State::Refused,
+            Self::Reading(PullError::Overloaded)
             | Self::Forbidden(_)
             | Self::JobRunning
             | Self::MethodUnsupported(_) => State::Refused,
@@ -197,19 +194,18 @@ impl fmt::Display for Fault {
 fn is_retryable(error: &CommandError) -> bool {
     match error {
         CommandError::Rejected(rejection) => rejection.is_retryable(),
-        CommandError::InputFull
-        | CommandError::Overloaded
-        | CommandError::Unavailable(Unavailable::ShuttingDown) => true,
-        CommandError::NoSuchService(_)
-        | CommandError::LineTooLong
-        | CommandError::ReadOnly
-        | CommandError::Unavailable(_) => false,
+        CommandError::InputFull | CommandError::Overloaded => true,
+        CommandError::Unavailable(why) => why.is_passing(),
+        CommandError::NoSuchService(_) | CommandError::LineTooLong | CommandError::ReadOnly => {
+            false
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rejoin_engine::Unavailable;
 
     #[test]
     fn errors_that_may_pass_are_refused_and_others_failed() {

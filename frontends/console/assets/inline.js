@@ -22,8 +22,10 @@ export class InlineTerminal {
   constructor(on) {
     this.#on = on;
     window.addEventListener("message", (message) => this.#hear(message));
-    // If the focus has gone somewhere else meanwhile, it stays there.
-    document.addEventListener("focusin", ({ target }) => target !== this.#frame && (this.#wantsFocus = false));
+    // If the focus has gone somewhere else meanwhile, or something is typed where it is, it stays there.
+    const stay = ({ target }) => target !== this.#frame && (this.#wantsFocus = false);
+    document.addEventListener("focusin", stay);
+    document.addEventListener("input", stay);
     new ResizeObserver(() => this.#tellRoom()).observe(find("session").querySelector(".stage"));
   }
 

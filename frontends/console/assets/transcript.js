@@ -141,7 +141,10 @@ export class Transcript {
   }
 
   static resumed(transcript, event) {
-    transcript.#note(event, "The server restarted.", "quiet");
+    const text = event.node
+      ? `Node ${event.node} took over. The next command begins in the start directory.`
+      : "The server restarted.";
+    transcript.#note(event, text, "quiet");
   }
 
   static closed(transcript, event) {

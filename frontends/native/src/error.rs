@@ -100,10 +100,7 @@ impl Fault {
                 "overloaded"
             }
             Self::Command(CommandError::Unavailable(cause))
-            | Self::Read(PullError::Unavailable(cause)) => match cause {
-                Unavailable::ShuttingDown => "shutting_down",
-                _ => "stopped",
-            },
+            | Self::Read(PullError::Unavailable(cause)) => unavailable_code(cause),
             Self::Denied(Denied::Later) => "logins_failed",
             Self::Denied(Denied::Link) => "forbidden",
             Self::Denied(Denied::LinkEnded) => "link_ended",
@@ -163,6 +160,12 @@ impl From<RedactError> for Fault {
 impl From<ScreenError> for Fault {
     fn from(error: ScreenError) -> Self {
         Self::Screen(error)
+    }
+}
+
+impl From<Unavailable> for Fault {
+    fn from(why: Unavailable) -> Self {
+        Self::Read(PullError::Unavailable(why))
     }
 }
 
@@ -273,9 +276,10 @@ const fn screen_status(error: &ScreenError) -> StatusCode {
         ScreenError::SessionNotFound | ScreenError::JobNotFound(_) => StatusCode::NOT_FOUND,
         ScreenError::NoTerminal(_) => StatusCode::CONFLICT,
         ScreenError::NotYet { .. } => StatusCode::BAD_REQUEST,
-        ScreenError::Overloaded | ScreenError::TooSlow | ScreenError::Ended => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        ScreenError::Overloaded
+        | ScreenError::TooSlow
+        | ScreenError::Ended
+        | ScreenError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         ScreenError::Log(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -289,6 +293,17 @@ const fn screen_code(error: &ScreenError) -> &'static str {
         ScreenError::Overloaded | ScreenError::TooSlow => "overloaded",
         ScreenError::Log(_) => "log_unreadable",
         ScreenError::Ended => "shutting_down",
+        ScreenError::Unavailable(cause) => unavailable_code(cause),
+    }
+}
+
+const fn unavailable_code(cause: &Unavailable) -> &'static str {
+    match cause {
+        Unavailable::ShuttingDown => "shutting_down",
+        Unavailable::LogFailed(_) | Unavailable::Broken => "stopped",
+        Unavailable::Moved => "moved",
+        Unavailable::Unanswered => "unanswered",
+        Unavailable::Behind => "behind",
     }
 }
 

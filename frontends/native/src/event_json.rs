@@ -49,7 +49,7 @@ impl Detail {
 pub const fn event_type(event: &Event) -> &'static str {
     match event {
         Event::SessionCreated { .. } => "session-created",
-        Event::SessionResumed => "session-resumed",
+        Event::SessionResumed | Event::SessionTakenOver { .. } => "session-resumed",
         Event::SessionTouched { .. } => "session-touched",
         Event::UserSet { .. } => "user-set",
         Event::SessionDescribed { .. } => "session-described",
@@ -96,15 +96,22 @@ pub fn members(record: &Record, detail: Detail) -> Map<String, Value> {
             remote,
             server,
             timeout,
-        } => json!({
-            "number": number.0,
-            "service": &**service,
-            "user": user.as_deref(),
-            "remote": remote.as_deref(),
-            "server": {"process": server.process, "version": &*server.version},
-            "timeoutMillis": millis(*timeout),
-        }),
+        } => {
+            let mut shown = json!({
+                "number": number.0,
+                "service": &**service,
+                "user": user.as_deref(),
+                "remote": remote.as_deref(),
+                "server": {"process": server.process, "version": &*server.version},
+                "timeoutMillis": millis(*timeout),
+            });
+            if let Some(node) = &server.node {
+                shown["server"]["node"] = (**node).into();
+            }
+            shown
+        }
         Event::SessionResumed => Value::Null,
+        Event::SessionTakenOver { by } => json!({"node": &*by.node, "term": by.term}),
         Event::SessionTouched { seen } => json!({"seen": instant(*seen)}),
         Event::UserSet { user } => json!({"user": &**user}),
         Event::SessionDescribed { description } => {

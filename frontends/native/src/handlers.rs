@@ -237,6 +237,7 @@ impl Native {
     pub(crate) async fn job(&self, http: &Request) -> HandlerResult {
         let (_, session, _visit) = self.reader(http).await?;
         let job = job_id(http)?;
+        self.engine.know_job(session, job).await?;
         let shown = self.view(session, |view| {
             let known = view.job(job).filter(|job| !job.mode.is_private());
             known.map(view_json::job)
@@ -251,7 +252,7 @@ impl Native {
         let session = self.session(http, &caller).await?;
         let job = match param(http, "job") {
             "" => None,
-            _ => Some(self.visible_job(session, job_id(http)?)?),
+            _ => Some(self.visible_job(session, job_id(http)?).await?),
         };
         let interrupted = self
             .engine_for(&caller, http)
@@ -266,7 +267,7 @@ impl Native {
         let caller = self.authorize(http, Permission::Run).await?;
         let session = self.session(http, &caller).await?;
         self.check_session(&caller, session)?;
-        let job = self.visible_job(session, job_id(http)?)?;
+        let job = self.visible_job(session, job_id(http)?).await?;
         let query = Query::parse(http.url(), &["end", "client"])?;
         let end = query.flag("end")?;
         let client = client_of(&caller, &query)?;
@@ -283,7 +284,7 @@ impl Native {
         let caller = self.authorize(http, Permission::Run).await?;
         let session = self.session(http, &caller).await?;
         self.check_session(&caller, session)?;
-        let job = self.visible_job(session, job_id(http)?)?;
+        let job = self.visible_job(session, job_id(http)?).await?;
         let client = client_of(&caller, &Query::parse(http.url(), &["client"])?)?;
         let size: Size = body(http.body())?;
         self.engine.touch(session);
@@ -296,7 +297,7 @@ impl Native {
 
     pub(crate) async fn screen(&self, http: &Request) -> HandlerResult {
         let (_, session, _visit) = self.reader(http).await?;
-        let job = self.visible_job(session, job_id(http)?)?;
+        let job = self.visible_job(session, job_id(http)?).await?;
         let query = Query::parse(http.url(), &["at"])?;
         let at = query.number("at")?.map(Sequence);
         let screen = self.engine.screen(session, job, at).await?;
@@ -312,7 +313,7 @@ impl Native {
         let caller = self.authorize(http, Permission::Run).await?;
         let session = self.session(http, &caller).await?;
         self.check_session(&caller, session)?;
-        let job = self.visible_job(session, job_id(http)?)?;
+        let job = self.visible_job(session, job_id(http)?).await?;
         let Control { client } = body(http.body())?;
         let client = controller_of(&caller, &client)?;
         self.engine.touch(session);
@@ -327,7 +328,7 @@ impl Native {
         let caller = self.authorize(http, Permission::Run).await?;
         let session = self.session(http, &caller).await?;
         self.check_session(&caller, session)?;
-        let job = self.visible_job(session, job_id(http)?)?;
+        let job = self.visible_job(session, job_id(http)?).await?;
         let client = client_of(&caller, &Query::parse(http.url(), &["client"])?)?;
         let Some(client) = client else {
             let reason = "`client` is missing: who gives the control back?";
@@ -523,17 +524,18 @@ impl Native {
         http: &Request,
         caller: &Caller,
     ) -> Result<SessionId, Fault> {
-        let session = self.named(http, caller)?;
+        let session = self.named(http, caller).await?;
         self.check_removal(session, param(http, "session")).await?;
         Ok(session)
     }
 
     /// As [`Self::session`], but also of a session that was removed, whose last event says so.
-    pub(crate) fn named(&self, http: &Request, caller: &Caller) -> Result<SessionId, Fault> {
+    pub(crate) async fn named(&self, http: &Request, caller: &Caller) -> Result<SessionId, Fault> {
         let name = param(http, "session");
         let unknown = || Fault::SessionNotFound(name.to_owned());
         let session = match name.parse() {
             Ok(session) => {
+                self.engine.know(session).await?;
                 let owner = self.engine.view(|views| {
                     let view = views.session(session);
                     view.map(|view| (view.user.clone(), view.number.0))
@@ -545,6 +547,7 @@ impl Native {
             }
             Err(_) => {
                 let number = SessionNumber(number("session", name).map_err(|_| unknown())?);
+                self.engine.know_number(number).await?;
                 let found = self.engine.view(|views| {
                     let view = views.numbered(number);
                     view.map(|view| (view.id, view.user.clone()))
@@ -580,7 +583,8 @@ impl Native {
     }
 
     /// The job, unless it is private to its submitter.
-    fn visible_job(&self, session: SessionId, job: JobId) -> Result<JobId, Fault> {
+    async fn visible_job(&self, session: SessionId, job: JobId) -> Result<JobId, Fault> {
+        self.engine.know_job(session, job).await?;
         let is_private = self.engine.view(|views| {
             let known = views.session(session).and_then(|view| view.job(job));
             known.is_some_and(|known| known.mode.is_private())

@@ -105,7 +105,7 @@ impl Native {
     ) -> Result<(Caller, SessionId, Option<Visit>), Fault> {
         let Some(caller) = self.accounts.link_caller(http) else {
             let caller = self.authorize(http, Permission::Read).await?;
-            let session = self.named(http, &caller)?;
+            let session = self.named(http, &caller).await?;
             return Ok((caller, session, None));
         };
         let caller = caller.map_err(Fault::Denied)?;
@@ -114,6 +114,7 @@ impl Native {
         };
         let name = http.param("session").unwrap_or_default();
         let unknown = || Fault::SessionNotFound(name.to_owned());
+        self.engine.know(session).await?;
         let Ok(number) = self.view(session, |view| view.number) else {
             // Its number is forgotten, and the UUID is not for the holder of a link.
             self.check_removal(session, "of this link").await?;

@@ -41,6 +41,7 @@ impl Harness {
             server: Server {
                 process: 1,
                 version: "1".into(),
+                node: None,
             },
             // Allocated for every input, so keep it small.
             queue: 64,

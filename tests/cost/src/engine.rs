@@ -113,6 +113,7 @@ impl World {
             server: Server {
                 process: 1,
                 version: "1".into(),
+                node: None,
             },
             ..Config::default()
         };

@@ -2,8 +2,8 @@
 
 use crate::{Outcome, Path};
 use rejoin_core::{
-    Command, CreateSession, JobId, JobMode, JobSlot, Limits, Record, Sequence, Server, SessionId,
-    State, SubmitJob, Timestamp, Views, Visibility,
+    Command, CreateSession, JobId, JobMode, JobSlot, Limits, Numbering, Record, Sequence, Server,
+    SessionId, State, SubmitJob, Timestamp, Views, Visibility,
 };
 use rejoin_engine::{Config, Projection};
 use rejoin_log::segment::{Durability, LogId, OpenOptions, Options};
@@ -12,7 +12,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) const PATHS: [Path; 7] = [
+pub(crate) const PATHS: [Path; 8] = [
     Path {
         name: "a result, decided",
         units: RESULTS,
@@ -125,16 +125,13 @@ pub(crate) const PATHS: [Path; 7] = [
     Path {
         name: "an idle session with its consumer",
         units: SESSIONS,
-        run: |passes| {
-            let mut history = History::busy(0)?;
-            let mut views = Views::default();
-            for number in 0..passes * SESSIONS {
-                let records = history.create(number)?;
-                records.iter().for_each(|record| views.apply(record));
-            }
-            black_box((&history.state, &views));
-            Ok(())
-        },
+        run: |passes| idle_sessions(passes, Numbering::ALONE),
+        holds: true,
+    },
+    Path {
+        name: "an idle session with its consumer in one log of sixteen",
+        units: SESSIONS,
+        run: |passes| idle_sessions(passes, Numbering::new(5, 16).ok_or("no such log")?),
         holds: true,
     },
     Path {
@@ -157,6 +154,18 @@ pub(crate) const PATHS: [Path; 7] = [
         holds: true,
     },
 ];
+
+fn idle_sessions(passes: u64, numbering: Numbering) -> Outcome<()> {
+    let mut history = History::busy(0)?;
+    history.state = history.state.numbered(numbering);
+    let mut views = Views::default();
+    for number in 0..passes * SESSIONS {
+        let records = history.create(number)?;
+        records.iter().for_each(|record| views.apply(record));
+    }
+    black_box((&history.state, &views));
+    Ok(())
+}
 
 /// A state and its history.
 struct History {
@@ -199,6 +208,7 @@ impl History {
             server: Server {
                 process: 1,
                 version: "1".into(),
+                node: None,
             },
             timeout: HOUR,
             consumer: Some((session(number).to_bytes(), HOUR)),

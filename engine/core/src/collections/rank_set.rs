@@ -3,14 +3,18 @@
 //!
 //! Numbers are bits of 64-bit words. Above the words are levels of counts, each for 64 entries of the
 //! level below, until the topmost level is short. A search visits at most 64 counts per level.
+//!
+//! A word does not hold 64 numbers in a row, but every 16th of 1,024 in a row: where 16 logs share the
+//! numbers, the sessions of one log are as close together in it as the sessions of a log alone. Otherwise
+//! each session of a log would take 16 times the space.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::ops::RangeInclusive;
+use core::ops::{Range, RangeInclusive};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RankSet {
-    /// The bits of 64 numbers each, by number / 64.
+    /// The bits of 64 numbers each, by the word of the numbers.
     words: BTreeMap<u64, u64>,
     /// The number of elements below each entry, lowest level first.
     levels: Vec<BTreeMap<u64, usize>>,
@@ -36,7 +40,7 @@ impl RankSet {
     }
 
     pub(crate) fn contains(&self, number: u64) -> bool {
-        let word = self.words.get(&ancestor(number, 1));
+        let word = self.words.get(&word_of(number));
         word.is_some_and(|word| word & bit(number) != 0)
     }
 
@@ -44,9 +48,10 @@ impl RankSet {
         if self.contains(number) {
             return;
         }
-        *self.words.entry(ancestor(number, 1)).or_default() |= bit(number);
-        for (level, above) in self.levels.iter_mut().zip(2..) {
-            *level.entry(ancestor(number, above)).or_default() += 1;
+        let word = word_of(number);
+        *self.words.entry(word).or_default() |= bit(number);
+        for (level, above) in self.levels.iter_mut().zip(1..) {
+            *level.entry(ancestor(word, above)).or_default() += 1;
         }
         self.len += 1;
         self.grow();
@@ -56,15 +61,15 @@ impl RankSet {
         if !self.contains(number) {
             return;
         }
-        let key = ancestor(number, 1);
+        let key = word_of(number);
         if let Some(word) = self.words.get_mut(&key) {
             *word &= !bit(number);
             if *word == 0 {
                 self.words.remove(&key);
             }
         }
-        for (level, above) in self.levels.iter_mut().zip(2..) {
-            let key = ancestor(number, above);
+        for (level, above) in self.levels.iter_mut().zip(1..) {
+            let key = ancestor(key, above);
             if let Some(count) = level.get_mut(&key) {
                 *count -= 1;
                 if *count == 0 {
@@ -84,32 +89,45 @@ impl RankSet {
     pub(crate) fn below(&self, number: u64) -> usize {
         let mut count = 0;
         let mut within = ALL;
+        let group = group_of(number);
         for (level, above) in self
             .levels
             .iter()
-            .zip(2..self.levels.len() as u32 + 2)
+            .zip(1..self.levels.len() as u32 + 1)
             .rev()
         {
-            let key = ancestor(number, above);
-            count += below(level, &within, key)
+            // A group never spans two entries of a level.
+            let key = ancestor(words_of(group).start, above);
+            count += level
+                .range(*within.start()..key)
                 .map(|(_, count)| count)
                 .sum::<usize>();
             within = children(key);
         }
-        let key = ancestor(number, 1);
-        count += below(&self.words, &within, key)
-            .map(|(_, word)| popcount(word))
+        count += self
+            .words
+            .range(*within.start()..words_of(group).start)
+            .map(|(_, word)| popcount(*word))
             .sum::<usize>();
-        let word = self.words.get(&key).copied().unwrap_or_default();
-        count + popcount(word & (bit(number) - 1))
+        count + self.group(group).below(number)
     }
 
     /// The elements from `number` on, ascending.
     pub(crate) fn from(&self, number: u64) -> impl Iterator<Item = u64> + '_ {
-        self.words
-            .range(ancestor(number, 1)..)
-            .flat_map(|(key, word)| set_bits(*key, *word))
-            .skip_while(move |element| *element < number)
+        let first = group_of(number);
+        let mut words = self.words.range(words_of(first).start..).peekable();
+        let groups = core::iter::from_fn(move || {
+            let group = words.peek()?.0 / STRIDE;
+            let mut found = Group::empty(group);
+            while let Some((key, word)) = words.next_if(|(key, _)| **key / STRIDE == group) {
+                found.set(*key, *word);
+            }
+            Some(found)
+        });
+        groups.flat_map(move |mut group| {
+            group.remove_below(number);
+            group.elements()
+        })
     }
 
     /// Like [`Self::nth`]; also counts the visited entries.
@@ -120,13 +138,32 @@ impl RankSet {
             let counts = level.range(within).map(|(key, count)| (*key, *count));
             within = children(step_into(counts, &mut left, looked)?);
         }
-        let words = self.words.range(within);
-        let key = step_into(
-            words.map(|(key, word)| (*key, popcount(*word))),
-            &mut left,
-            looked,
-        )?;
-        set_bits(key, *self.words.get(&key)?).nth(left)
+        let (mut group, mut count) = (0, 0);
+        for (key, word) in self.words.range(within) {
+            *looked += 1;
+            if *key / STRIDE != group {
+                if left < count {
+                    break;
+                }
+                left -= count;
+                (group, count) = (*key / STRIDE, 0);
+            }
+            count += popcount(*word);
+        }
+        if left < count {
+            self.group(group).nth(left)
+        } else {
+            None
+        }
+    }
+
+    /// The elements whose words are in one group.
+    fn group(&self, group: u64) -> Group {
+        let mut found = Group::empty(group);
+        for (key, word) in self.words.range(words_of(group)) {
+            found.set(*key, *word);
+        }
+        found
     }
 
     /// Adds levels while the topmost one is longer than [`FANOUT`].
@@ -167,19 +204,110 @@ fn step_into(
     None
 }
 
-fn below<'level, T: Copy>(
-    level: &'level BTreeMap<u64, T>,
-    within: &RangeInclusive<u64>,
-    key: u64,
-) -> impl Iterator<Item = (u64, T)> + 'level {
-    level
-        .range(*within.start()..key)
-        .map(|(key, value)| (*key, *value))
+/// The words of 1,024 numbers in a row.
+struct Group {
+    first: u64,
+    words: [u64; STRIDE as usize],
 }
 
-/// The key of a number that many levels up.
-fn ancestor(number: u64, levels: u32) -> u64 {
-    number.checked_shr(levels * FANOUT_BITS).unwrap_or_default()
+impl Group {
+    fn empty(group: u64) -> Self {
+        Self {
+            first: group * GROUP,
+            words: [0; STRIDE as usize],
+        }
+    }
+
+    fn set(&mut self, key: u64, word: u64) {
+        if let Some(words) = self.words.get_mut((key % STRIDE) as usize) {
+            *words = word;
+        }
+    }
+
+    fn below(&self, number: u64) -> usize {
+        let masks = below_masks(number);
+        let words = self.words.iter().zip(masks);
+        words.map(|(word, mask)| popcount(word & mask)).sum()
+    }
+
+    fn remove_below(&mut self, number: u64) {
+        if number > self.first {
+            for (word, mask) in self.words.iter_mut().zip(below_masks(number)) {
+                *word &= !mask;
+            }
+        }
+    }
+
+    /// The element with `skip` others below it. There must be more than `skip`.
+    fn nth(&self, skip: usize) -> Option<u64> {
+        // The last number with at most `skip` elements below it: what is there is the element.
+        let (mut low, mut high) = (0, GROUP - 1);
+        while low < high {
+            let middle = (low + high).div_ceil(2);
+            if self.below(self.first + middle) <= skip {
+                low = middle;
+            } else {
+                high = middle - 1;
+            }
+        }
+        Some(self.first + low)
+    }
+
+    fn elements(self) -> impl Iterator<Item = u64> {
+        let Self { first, words } = self;
+        let mut rows = words.iter().fold(0, |all, word| all | word);
+        // The elements of the lowest row, as bits.
+        let mut row = 0_u16;
+        core::iter::from_fn(move || {
+            if row == 0 {
+                let bit = rows & rows.wrapping_neg();
+                for word in words.iter().rev() {
+                    row = row << 1 | u16::from(word & bit != 0);
+                }
+            }
+            if row == 0 {
+                return None;
+            }
+            let number =
+                first + u64::from(rows.trailing_zeros()) * STRIDE + u64::from(row.trailing_zeros());
+            row &= row - 1;
+            if row == 0 {
+                rows &= rows - 1;
+            }
+            Some(number)
+        })
+    }
+}
+
+/// For each word of the group of `number`, the bits of the numbers below it.
+fn below_masks(number: u64) -> impl Iterator<Item = u64> {
+    let row = bit(number);
+    (0..STRIDE).map(move |column| {
+        if column < number % STRIDE {
+            row | (row - 1)
+        } else {
+            row - 1
+        }
+    })
+}
+
+/// The key of the word with the bit of a number.
+fn word_of(number: u64) -> u64 {
+    group_of(number) * STRIDE + number % STRIDE
+}
+
+fn group_of(number: u64) -> u64 {
+    number / GROUP
+}
+
+/// The keys of the words of a group.
+fn words_of(group: u64) -> Range<u64> {
+    group * STRIDE..(group + 1) * STRIDE
+}
+
+/// The key of an entry that many levels above a word.
+fn ancestor(word: u64, levels: u32) -> u64 {
+    word.checked_shr(levels * FANOUT_BITS).unwrap_or_default()
 }
 
 /// The range of the 64 children of a key.
@@ -189,26 +317,24 @@ fn children(key: u64) -> RangeInclusive<u64> {
 }
 
 fn bit(number: u64) -> u64 {
-    1 << (number % u64::from(u64::BITS))
+    1 << (number / STRIDE % u64::from(u64::BITS))
 }
 
 fn popcount(word: u64) -> usize {
     word.count_ones() as usize
 }
 
-fn set_bits(key: u64, mut word: u64) -> impl Iterator<Item = u64> {
-    core::iter::from_fn(move || {
-        let index = (word != 0).then(|| word.trailing_zeros())?;
-        word &= word - 1;
-        Some(key << FANOUT_BITS | u64::from(index))
-    })
-}
-
 const FANOUT_BITS: u32 = 6;
 const FANOUT: usize = 1 << FANOUT_BITS;
 const ALL: RangeInclusive<u64> = 0..=u64::MAX;
 
+/// How far apart the numbers in a word are: as many logs share the numbers of a cluster.
+const STRIDE: u64 = 16;
+/// The numbers in a group of words.
+const GROUP: u64 = STRIDE * u64::BITS as u64;
+
 const _: () = assert!(FANOUT == u64::BITS as usize);
+const _: () = assert!((FANOUT as u64).is_multiple_of(STRIDE) && STRIDE == u16::BITS as u64);
 
 #[cfg(test)]
 mod tests {
@@ -278,5 +404,18 @@ mod tests {
             worst[0] <= Some(FANOUT) && worst[1] <= Some(3 * FANOUT),
             "{worst:?}"
         );
+    }
+
+    #[test]
+    fn a_set_of_one_log_of_sixteen_takes_the_space_of_a_log_alone() {
+        let (mut alone, mut third) = (RankSet::default(), RankSet::default());
+        for number in 0..10_240 {
+            alone.insert(number);
+            third.insert(3 + 16 * number);
+        }
+        assert_eq!(alone.words.len(), 160);
+        assert_eq!(third.words.len(), 160);
+        assert_eq!(third.nth(5_000), Some(3 + 16 * 5_000));
+        assert_eq!(third.below(3 + 16 * 5_000), 5_000);
     }
 }

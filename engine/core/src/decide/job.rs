@@ -56,7 +56,7 @@ impl State {
             self.limits.jobs,
             open.jobs.len(),
         )?;
-        let job = JobId(self.last_job + 1);
+        let job = JobId(self.numbering.after(self.last_job));
         let chosen = keeps_leftovers.map(|kept| Event::LeftoversChosen { job, mode, kept });
         let submitted = (
             session,

@@ -4,7 +4,7 @@ use super::{Decision, at_most, fewer_than};
 use crate::state::Session;
 use crate::{
     CloseCause, ConsumerId, CreateSession, DescribeSession, Event, Instant, InterruptCause, JobId,
-    LeaveCause, LinkChange, Outcome, Rejection, SessionId, SessionNumber, State,
+    LeaveCause, LinkChange, NodeTerm, Outcome, Rejection, SessionId, SessionNumber, State,
 };
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
@@ -38,7 +38,7 @@ impl State {
             limits.name,
             remote.as_ref().map_or(0, |remote| remote.len()),
         )?;
-        let number = SessionNumber(self.last_number + 1);
+        let number = SessionNumber(self.numbering.after(self.last_number));
         let created = Event::SessionCreated {
             number,
             service,
@@ -137,7 +137,17 @@ impl State {
     /// The first decision after a start: running jobs that their runners do not have any more are
     /// lost, and timeouts of sessions and consumers start again, because no consumer could pull while
     /// the server was down.
-    pub(super) fn resume(&self, kept: &BTreeSet<JobId>) -> Vec<(SessionId, Event)> {
+    ///
+    /// The same if another node takes the log; then the records say so.
+    pub(super) fn resume(
+        &self,
+        kept: &BTreeSet<JobId>,
+        by: Option<&Arc<NodeTerm>>,
+    ) -> Vec<(SessionId, Event)> {
+        let ended = match by {
+            None => ENDED,
+            Some(_) => ENDED_ELSEWHERE,
+        };
         let mut events = vec![];
         for (id, session) in self.sessions() {
             for (job, running) in session.jobs().filter(|(job, _)| !kept.contains(job)) {
@@ -150,14 +160,17 @@ impl State {
                         if running.is_uncertain {
                             ENDED_UNSEEN
                         } else {
-                            ENDED
+                            ended
                         }
                         .into(),
                     ),
                 };
                 events.push((id, finished));
             }
-            events.push((id, Event::SessionResumed));
+            let resumed = by.map_or(Event::SessionResumed, |by| Event::SessionTakenOver {
+                by: by.clone(),
+            });
+            events.push((id, resumed));
         }
         events
     }
@@ -193,6 +206,10 @@ const CLOSED_STATUS: i32 = 129;
 
 /// The message for a job that was running when the server ended.
 const ENDED: &str = "the server ended while the job ran";
+
+/// The message for a job that was running at a node when another one took its log.
+const ENDED_ELSEWHERE: &str =
+    "the node that ran the job has ended or is cut off, and another node goes on with the session";
 
 /// The message for a job that may have finished before that.
 const ENDED_UNSEEN: &str = "records are missing in which the job may have ended";

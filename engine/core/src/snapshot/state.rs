@@ -8,7 +8,7 @@ use crate::state::deadlines::{Deadlines, NextDeadlines};
 use crate::state::idempotency::IdempotencyKeys;
 use crate::state::retention::{ClosedSession, RetentionQueue};
 use crate::state::{Input, Job, Session, State};
-use crate::{ConsumerId, JobId, Limits, SessionId};
+use crate::{ConsumerId, JobId, Limits, Numbering, SessionId};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -27,6 +27,7 @@ impl State {
         let sessions = sessions.collect();
         Self {
             limits,
+            numbering: Numbering::ALONE,
             sessions,
             deadlines,
             closed: RetentionQueue::restored(&snapshot.closed),
@@ -39,6 +40,7 @@ impl State {
     pub(super) fn write_to(&self, snapshot: &mut Snapshot) {
         let Self {
             limits: _,
+            numbering: _,
             sessions,
             closed,
             deadlines: _,

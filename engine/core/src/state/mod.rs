@@ -17,7 +17,7 @@ use self::retention::RetentionQueue;
 use crate::VecMap;
 use crate::{
     ConsumerId, Controller, Description, Instant, InterruptCause, JobId, JobMode, JobOutput,
-    Limits, Moment, OutputOffsets, Sequence, SessionId, SessionNumber,
+    Limits, Moment, Numbering, OutputOffsets, Sequence, SessionId, SessionNumber,
 };
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -29,6 +29,7 @@ use core::time::Duration;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     pub(crate) limits: Limits,
+    pub(crate) numbering: Numbering,
     // Boxed, because about a third of the space in tree nodes is unused.
     pub(crate) sessions: BTreeMap<SessionId, Box<Session>>,
     pub(crate) closed: RetentionQueue,
@@ -45,6 +46,12 @@ impl State {
             limits,
             ..Self::default()
         }
+    }
+
+    /// The same state, whose next sessions and jobs get numbers as `numbering` says.
+    #[must_use]
+    pub fn numbered(self, numbering: Numbering) -> Self {
+        Self { numbering, ..self }
     }
 
     /// The open session of this identity.

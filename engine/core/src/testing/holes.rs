@@ -33,7 +33,13 @@ pub fn play_with_holes(
     }
     let now = state.last();
     let resumed = state
-        .step(now, Command::Resume { kept: [].into() })
+        .step(
+            now,
+            Command::Resume {
+                kept: [].into(),
+                by: None,
+            },
+        )
         .unwrap_or_default();
     assert!(
         state.sessions().all(|(_, open)| open.jobs().count() == 0),

@@ -55,6 +55,7 @@ pub fn created() -> Event {
         server: Server {
             process: 1,
             version: "1".into(),
+            node: None,
         },
         timeout: SESSION_TIMEOUT,
     }

@@ -3,8 +3,8 @@
 
 use crate::{
     CloseCause, Command, ConsumerId, Controller, CreateSession, DescribeSession, Instant, JobId,
-    JobMode, JobOutput, JobSlot, LinkChange, OutputPosition, OutputStream, Sequence, Server,
-    Session, SessionId, State, SubmitJob, TerminalSize, Timestamp, Visibility,
+    JobMode, JobOutput, JobSlot, LinkChange, NodeTerm, OutputPosition, OutputStream, Sequence,
+    Server, Session, SessionId, State, SubmitJob, TerminalSize, Timestamp, Visibility,
 };
 use alloc::format;
 use alloc::sync::Arc;
@@ -106,6 +106,7 @@ impl Operation {
                     server: Server {
                         process: 1,
                         version: "1".into(),
+                        node: None,
                     },
                     timeout,
                     consumer: reads.then_some(([0; 16], timeout)),
@@ -276,6 +277,13 @@ impl Operation {
                 let unknown = (kept & 1 == 1).then_some(JobId(u64::MAX));
                 Command::Resume {
                     kept: jobs.chain(unknown).collect(),
+                    by: (kept & 2 == 2).then(|| {
+                        NodeTerm {
+                            node: "n2".into(),
+                            term: kept.into(),
+                        }
+                        .into()
+                    }),
                 }
             }
             Self::InterruptAll => Command::InterruptAll,

@@ -2,7 +2,8 @@
 
 use super::{Clocks, Operation, Promises};
 use crate::{
-    Command, Event, JobId, Limits, Outcome, Projection, Record, Retention, Selection, State, Views,
+    Command, Event, JobId, Limits, Outcome, Projection, Record, Rejection, Retention, Selection,
+    State, Views,
 };
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -40,7 +41,7 @@ pub fn play(operations: &[(i64, Operation)]) -> Vec<Vec<Record>> {
         let now = clocks.turn(by);
         let command = operation.command(&state, now);
         let kept = match &command {
-            Command::Resume { kept } => Some(kept.clone()),
+            Command::Resume { kept, .. } => Some(kept.clone()),
             _ => None,
         };
         let decision = state.decide(now.clock, command.clone());
@@ -63,7 +64,13 @@ pub fn play(operations: &[(i64, Operation)]) -> Vec<Vec<Record>> {
                 log.extend(batch.iter().cloned());
                 batches.push(batch);
             }
-            Err(_) => assert_eq!(before, state, "{operation:?} was rejected"),
+            Err(rejection) => {
+                assert_eq!(before, state, "{operation:?} was rejected");
+                if let Rejection::TooLong { what, .. } | Rejection::TooMany { what, .. } = rejection
+                {
+                    assert!(Rejection::WHATS.contains(&what), "{what} is not listed");
+                }
+            }
         }
         if operation == Operation::Expire {
             // At most as much as one command handles.
@@ -108,7 +115,7 @@ fn check_resumed(before: &State, kept: &BTreeSet<JobId>, batch: &[Record], after
                 outcome: Outcome::Lost,
                 ..
             } => assert!(lost.insert(job), "promise 7: job {job} is lost twice"),
-            Event::SessionResumed => {}
+            Event::SessionResumed | Event::SessionTakenOver { .. } => {}
             _ => panic!("promise 7: {record:?} follows from a restart"),
         }
     }

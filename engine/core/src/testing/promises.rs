@@ -169,7 +169,7 @@ impl Promises {
                     assert!(*clock >= pulled + timeout, "promise 6: {record:?} is early");
                 }
             }
-            Event::SessionResumed => {
+            Event::SessionResumed | Event::SessionTakenOver { .. } => {
                 history
                     .consumers
                     .values_mut()
@@ -254,6 +254,7 @@ const fn can_be_asked_for(event: &Event) -> bool {
     !matches!(
         event,
         Event::SessionResumed
+            | Event::SessionTakenOver { .. }
             | Event::SessionTouched { .. }
             | Event::CursorAdvanced { .. }
             | Event::JobStarted { .. }

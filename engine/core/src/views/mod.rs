@@ -24,6 +24,7 @@ use crate::limits::REMEMBERED_SESSIONS;
 use crate::{Event, LossCause, Record, Sequence, SessionId, SessionNumber, Timestamp};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
 
 /// Every open session, and the ones that ended last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -140,6 +141,44 @@ impl Views {
     pub fn open_sessions(&self) -> impl DoubleEndedIterator<Item = &SessionView> {
         let known = self.sessions.values().map(Box::as_ref);
         known.filter(|view| view.closed.is_none())
+    }
+
+    /// All sessions, open or remembered, by number.
+    pub fn sessions(&self) -> impl DoubleEndedIterator<Item = &SessionView> {
+        self.sessions.values().map(Box::as_ref)
+    }
+
+    /// Takes in the views of another log, whose sessions have other identities and other numbers. Of all
+    /// that have ended, the [`REMEMBERED_SESSIONS`] that ended last are remembered.
+    pub fn absorb(&mut self, other: Self) {
+        for (number, view) in other.sessions {
+            if view.closed.is_none() {
+                self.lists.enter(&view);
+            }
+            self.numbers.insert(view.id, number);
+            self.sessions.insert(number, view);
+        }
+        self.ended.extend(other.ended);
+        let at = |session: &SessionId| {
+            let view = self.numbers.get(session);
+            let view = view.and_then(|number| self.sessions.get(number));
+            view.and_then(|view| view.closed).map(|(at, _)| at)
+        };
+        let mut ended: Vec<_> = self.ended.iter().map(|id| (at(id), *id)).collect();
+        // Those of one log stay in their order.
+        ended.sort_by_key(|(at, _)| *at);
+        let surplus = ended.len().saturating_sub(REMEMBERED_SESSIONS);
+        for (_, oldest) in ended.drain(..surplus) {
+            self.numbers
+                .remove(&oldest)
+                .and_then(|oldest| self.sessions.remove(&oldest));
+        }
+        self.ended = ended.into_iter().map(|(_, session)| session).collect();
+        for (session, last) in other.removals.snapshot() {
+            self.removals.add(session, last);
+        }
+        self.revision += other.revision;
+        self.changed = self.changed.max(other.changed);
     }
 
     /// The sessions with a number below this one, open or remembered, the newest first.

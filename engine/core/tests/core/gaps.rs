@@ -199,7 +199,13 @@ fn a_job_that_may_have_ended_is_lost_at_the_next_start_and_says_why() {
     let mut scenario = Scenario::begin().then(submitted(1)).lose(1);
     let steps = scenario
         .state
-        .step(instant(2), Command::Resume { kept: [].into() })
+        .step(
+            instant(2),
+            Command::Resume {
+                kept: [].into(),
+                by: None,
+            },
+        )
         .unwrap();
     let Event::JobFinished {
         outcome: Outcome::Lost,

@@ -6,6 +6,7 @@ mod consumers;
 mod examples;
 mod gaps;
 mod jobs;
+mod numbers;
 mod properties;
 mod redaction;
 mod requests;

@@ -4,9 +4,10 @@ use crate::jobs::{finished, foreground, job_of, submitted};
 use rejoin_core::testing::{SESSION, SESSION_TIMEOUT, created, given, given_with, instant};
 use rejoin_core::{
     CloseCause, Command, ConsumerId, CreateSession, DescribeSession, Description, Event,
-    InterruptCause, JobId, LeaveCause, Limits, LinkChange, Outcome, Rejection, Server, SessionId,
-    SessionNumber,
+    InterruptCause, JobId, LeaveCause, Limits, LinkChange, NodeTerm, Outcome, Rejection, Server,
+    SessionId, SessionNumber,
 };
+use std::sync::Arc;
 use std::time::Duration;
 
 const OTHER: SessionId = SessionId::from_bytes([2; 16]);
@@ -20,6 +21,7 @@ pub(crate) fn create(session: SessionId) -> CreateSession {
         server: Server {
             process: 1,
             version: "1".into(),
+            node: None,
         },
         timeout: SESSION_TIMEOUT,
         consumer: None,
@@ -47,6 +49,7 @@ fn a_creator_who_reads_is_the_first_consumer() {
                 server: Server {
                     process: 1,
                     version: "1".into(),
+                    node: None,
                 },
                 timeout: SESSION_TIMEOUT,
             },
@@ -229,9 +232,44 @@ fn busy_is_not_idle() {
 }
 
 #[test]
+fn a_session_says_which_node_has_taken_it_over_and_why_its_job_is_lost() {
+    let by = Arc::new(NodeTerm {
+        node: "n2".into(),
+        term: 7,
+    });
+    let resume = Command::Resume {
+        kept: [].into(),
+        by: Some(by.clone()),
+    };
+    let message = "the node that ran the job has ended or is cut off, and another node goes on with the session";
+    given([created(), submitted(1, foreground())])
+        .when(instant(500), resume)
+        .then([
+            Event::JobFinished {
+                job: JobId(1),
+                mode: foreground(),
+                outcome: Outcome::Lost,
+                status: 137,
+                message: Some(message.into()),
+            },
+            Event::SessionTakenOver { by },
+        ])
+        .when(instant(599), Command::Expire)
+        .then([])
+        .when(instant(599), job_of("next"))
+        .then([submitted_as("next", 2)]);
+}
+
+#[test]
 fn after_a_restart_what_ran_is_lost_and_nobody_is_late() {
     given([created(), submitted(1, foreground())])
-        .when(instant(500), Command::Resume { kept: [].into() })
+        .when(
+            instant(500),
+            Command::Resume {
+                kept: [].into(),
+                by: None,
+            },
+        )
         .then([
             Event::JobFinished {
                 job: JobId(1),

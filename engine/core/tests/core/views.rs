@@ -4,8 +4,8 @@ use crate::jobs::{finished, foreground, submitted};
 use rejoin_core::limits::{REMEMBERED_JOBS, REMEMBERED_SESSIONS, SHOWN_STATEMENT};
 use rejoin_core::testing::{created, instant};
 use rejoin_core::{
-    CloseCause, Event, JobId, JobState, Outcome, Record, Selection, Sequence, Server, SessionId,
-    SessionNumber, Timestamp, Views,
+    CloseCause, Event, JobId, JobState, LossCause, Outcome, Record, Selection, Sequence, Server,
+    SessionId, SessionNumber, Timestamp, Views,
 };
 use std::time::Duration;
 
@@ -112,6 +112,7 @@ fn the_last_ended_sessions_are_remembered() {
             server: Server {
                 process: 1,
                 version: "1".into(),
+                node: None,
             },
             timeout: Duration::from_secs(1),
         };
@@ -236,6 +237,7 @@ fn a_page_deep_in_a_list_of_many_sessions_is_found_by_number() {
                 server: Server {
                     process: 1,
                     version: "1".into(),
+                    node: None,
                 },
                 timeout: Duration::from_secs(1),
             },
@@ -256,4 +258,146 @@ fn a_page_deep_in_a_list_of_many_sessions_is_found_by_number() {
     assert_eq!(views.select(&even, 20_000).count(), 0);
     let found = views.open_session(SessionNumber(77)).unwrap();
     assert_eq!(found.number, SessionNumber(77));
+}
+
+/// The records of a log with this number of 16: sessions that stay open, end or are removed.
+fn log(number: u64) -> Vec<Record> {
+    let mut records = vec![];
+    for index in 0..20 {
+        let Event::SessionCreated {
+            service,
+            user,
+            remote,
+            server,
+            timeout,
+            ..
+        } = created()
+        else {
+            unreachable!()
+        };
+        let session_number = SessionNumber(number + 16 * (index + 1));
+        let mut bytes = [index as u8; 16];
+        bytes[15] = number as u8;
+        let mut events = vec![Event::SessionCreated {
+            number: session_number,
+            service,
+            user,
+            remote,
+            server,
+            timeout,
+        }];
+        if index % 3 > 0 {
+            let cause = CloseCause::Requested;
+            events.push(Event::SessionClosed { cause });
+        }
+        if index % 3 > 1 {
+            events.push(Event::RecordsLost {
+                first: Sequence(1),
+                last: Sequence(2),
+                cause: LossCause::Retention {
+                    last_number: session_number,
+                    last_job: JobId(0),
+                },
+            });
+        }
+        for (event, sequence) in events.into_iter().zip(1..) {
+            // No two records of both logs at the same time.
+            let at = instant(1_000 * index + 10 * sequence + number);
+            records.push(Record {
+                session: SessionId::from_bytes(bytes),
+                sequence: Sequence(sequence),
+                at,
+                clock: at.into(),
+                actor: None,
+                redacted: None,
+                event,
+            });
+        }
+    }
+    records
+}
+
+#[test]
+fn the_views_of_two_logs_are_those_of_their_records_in_the_order_of_time() {
+    let fold = |records: &[Record]| {
+        let mut views = Views::default();
+        records.iter().for_each(|record| views.apply(record));
+        views
+    };
+    let (first, second) = (log(1), log(2));
+    let mut both = [first.clone(), second.clone()].concat();
+    both.sort_by_key(|record| record.at);
+    for (one, other) in [(&first, &second), (&second, &first)] {
+        let mut views = fold(one);
+        views.absorb(fold(other));
+        let listed = |views: &Views| {
+            let all = views.sessions().cloned().collect::<Vec<_>>();
+            let ended: Vec<_> = views.ended_sessions().map(|view| view.id).collect();
+            let open = views.count(&Selection::default());
+            (all, ended, open, views.revision(), views.changed())
+        };
+        assert_eq!(listed(&views), listed(&fold(&both)));
+        for record in &both {
+            let removed = |views: &Views| views.removed(record.session);
+            assert_eq!(removed(&views), removed(&fold(&both)));
+        }
+    }
+}
+
+#[test]
+fn of_the_sessions_of_two_logs_those_that_ended_last_are_remembered() {
+    let many = |number: u8, from: u64| {
+        let mut views = Views::default();
+        for index in 0..REMEMBERED_SESSIONS as u64 {
+            let mut bytes = [0; 16];
+            bytes[..8].copy_from_slice(&index.to_be_bytes());
+            bytes[15] = number;
+            let at = instant(from + index);
+            let record = |sequence, event| Record {
+                session: SessionId::from_bytes(bytes),
+                sequence: Sequence(sequence),
+                at,
+                clock: at.into(),
+                actor: None,
+                redacted: None,
+                event,
+            };
+            let Event::SessionCreated {
+                service,
+                user,
+                remote,
+                server,
+                timeout,
+                ..
+            } = created()
+            else {
+                unreachable!()
+            };
+            views.apply(&record(
+                1,
+                Event::SessionCreated {
+                    number: SessionNumber(u64::from(number) + 16 * (index + 1)),
+                    service,
+                    user,
+                    remote,
+                    server,
+                    timeout,
+                },
+            ));
+            let cause = CloseCause::Requested;
+            views.apply(&record(2, Event::SessionClosed { cause }));
+        }
+        views
+    };
+    let (older, newer) = (many(1, 0), many(2, REMEMBERED_SESSIONS as u64));
+    let mut views = newer.clone();
+    views.absorb(older);
+    let ids = |views: &Views| {
+        views
+            .ended_sessions()
+            .map(|view| view.id)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&views), ids(&newer));
+    assert_eq!(views.sessions().count(), REMEMBERED_SESSIONS);
 }

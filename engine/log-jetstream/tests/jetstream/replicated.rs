@@ -31,7 +31,7 @@ fn a_log_has_one_writer_and_the_former_one_is_fenced() {
     assert!(matches!(refused, StreamOpenError::Owned(_)), "{refused}");
     let mut second = open(&settings, &second_copy, "n2", true).unwrap();
     assert_eq!((second.term(), read(&second, 1)), (2, up_to(20)));
-    let Err(AppendError::Poisoned(fenced)) = first.append(&[record(1, 21)]) else {
+    let Err(AppendError::Fenced(fenced)) = first.append(&[record(1, 21)]) else {
         panic!("the former owner could append");
     };
     assert!(fenced.to_string().contains("in term 2"), "{fenced}");

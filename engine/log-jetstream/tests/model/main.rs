@@ -203,9 +203,11 @@ fn a_log_that_another_node_has_is_taken_only_when_that_is_said_and_fences_it() {
     };
     let mut second = take.open_unfolded(client(&model, 2), empty()).unwrap();
     assert_eq!(read(&second, 1), up_to(2));
+    second.confirm().unwrap();
     second.append(&[record(1, 3)]).unwrap();
+    second.confirm().unwrap();
     for _ in 0..2 {
-        let Err(AppendError::Poisoned(error)) = first.append(&[record(1, 3)]) else {
+        let Err(AppendError::Fenced(error)) = first.append(&[record(1, 3)]) else {
             panic!("the former owner could append");
         };
         let said = "another node writes this log in term 2; this one wrote it in term 1";

@@ -5,7 +5,8 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// A directory of the local file system.
@@ -17,6 +18,10 @@ pub struct Directory {
     handle: File,
     /// Refuse all changes, including creating the lock file.
     is_read_only: bool,
+    /// Held during a sync, because the operating system reports a failure only once: of two syncs at
+    /// the same time, one could succeed although the names of both were lost.
+    syncing: Mutex<()>,
+    has_failed: AtomicBool,
 }
 
 impl Directory {
@@ -59,6 +64,8 @@ impl Directory {
             path: path.to_owned(),
             handle,
             is_read_only,
+            syncing: Mutex::new(()),
+            has_failed: AtomicBool::new(false),
         })
     }
 
@@ -78,6 +85,9 @@ impl Directory {
     fn check_writable(&self) -> io::Result<()> {
         if self.is_read_only {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        if self.has_failed() {
+            return Err(rustix::io::Errno::IO.into());
         }
         Ok(())
     }
@@ -150,7 +160,19 @@ impl Disk for Directory {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.handle.sync_all()
+        let _one_at_a_time = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.has_failed() {
+            return Err(rustix::io::Errno::IO.into());
+        }
+        let synced = self.handle.sync_all();
+        if synced.is_err() {
+            self.has_failed.store(true, Ordering::SeqCst);
+        }
+        synced
+    }
+
+    fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::SeqCst)
     }
 }
 

@@ -4,6 +4,9 @@
 //! A [`Disk`] is one flat directory; a [`DiskFile`] is a file in it, read and written at given
 //! offsets. Written bytes are durable only after [`DiskFile::sync`], and names only after
 //! [`Disk::sync`].
+//!
+//! Once a sync of names has failed, a [`Disk`] changes no name any more, because a later sync that
+//! succeeds would not cover the names for which the first one failed: it has to be opened again.
 
 mod directory;
 mod overlay;
@@ -81,8 +84,13 @@ pub trait Disk: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// Errors of the operating system. It is unknown then what is durable.
+    /// Errors of the operating system. It is unknown then what is durable, and from then on all
+    /// creations, renames, removals and syncs through this value fail with `EIO`. A sync that runs
+    /// on another thread at the same time fails, too, unless it has ended before.
     fn sync(&self) -> io::Result<()>;
+
+    /// Whether a [`sync`](Self::sync) has failed.
+    fn has_failed(&self) -> bool;
 }
 
 /// The lock of a [`Disk`], released on drop.

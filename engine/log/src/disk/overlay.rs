@@ -136,6 +136,10 @@ impl Disk for Overlay {
         })
     }
 
+    fn has_failed(&self) -> bool {
+        false
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.with_files(|files| {
             let kept = files.remove(from).ok_or(io::ErrorKind::NotFound)?;

@@ -44,12 +44,61 @@ pub(super) mod tag {
     pub(in crate::schema) const SESSION_DESCRIBED: u8 = 35;
     /// 46 to 54 are for links.
     pub(in crate::schema) const LINK_CHANGED: u8 = 46;
+    /// `SESSION_RESUMED` by another node.
+    pub(in crate::schema) const SESSION_TAKEN_OVER: u8 = 56;
+    /// `SESSION_CREATED` at a node with a name.
+    pub(in crate::schema) const SESSION_CREATED_AT_NODE: u8 = 62;
 
     /// No event: the log's clock follows, because it differs from the wall's time, and then the
     /// event's tag. Far from the tags of events, which grow.
     pub(in crate::schema) const CLOCK: u8 = 128;
     /// No event: the actor follows, because somebody asked for the event, and then the event's tag.
     pub(in crate::schema) const ACTOR: u8 = 129;
+}
+
+/// Commands that one node gives to another. Zero is unused.
+pub(super) mod command {
+    pub(in crate::schema) const CREATE_SESSION: u8 = 1;
+    pub(in crate::schema) const JOIN_SESSION: u8 = 2;
+    pub(in crate::schema) const LEAVE_SESSION: u8 = 3;
+    pub(in crate::schema) const CLOSE_SESSION: u8 = 4;
+    pub(in crate::schema) const SET_USER: u8 = 5;
+    pub(in crate::schema) const DESCRIBE_SESSION: u8 = 6;
+    pub(in crate::schema) const NOTE_LINK: u8 = 7;
+    pub(in crate::schema) const TOUCH_SESSION: u8 = 8;
+    pub(in crate::schema) const SUBMIT_JOB: u8 = 9;
+    pub(in crate::schema) const WRITE_INPUT: u8 = 10;
+    pub(in crate::schema) const HIDE_INPUT: u8 = 11;
+    pub(in crate::schema) const RESIZE_TERMINAL: u8 = 12;
+    pub(in crate::schema) const TAKE_CONTROL: u8 = 13;
+    pub(in crate::schema) const GIVE_CONTROL: u8 = 14;
+    pub(in crate::schema) const REFUSE_STATEMENT: u8 = 15;
+    pub(in crate::schema) const INTERRUPT_JOB: u8 = 16;
+    pub(in crate::schema) const ADVANCE_CURSOR: u8 = 17;
+    pub(in crate::schema) const REDACT_RECORDS: u8 = 18;
+    pub(in crate::schema) const REMOVE_SESSION: u8 = 19;
+}
+
+/// Rejections. Not `Coded`, because fields follow most of them. Zero is unused.
+pub(super) mod rejection {
+    pub(in crate::schema) const CONSUMER_NOT_FOUND: u8 = 1;
+    pub(in crate::schema) const CURSOR_AHEAD: u8 = 2;
+    pub(in crate::schema) const INPUT_ENDED: u8 = 3;
+    pub(in crate::schema) const INVALID_SIZE: u8 = 4;
+    pub(in crate::schema) const JOB_NOT_FOUND: u8 = 5;
+    pub(in crate::schema) const JOB_RUNNING: u8 = 6;
+    pub(in crate::schema) const NO_FOREGROUND_JOB: u8 = 7;
+    pub(in crate::schema) const NO_INPUT: u8 = 8;
+    pub(in crate::schema) const NO_TERMINAL: u8 = 9;
+    pub(in crate::schema) const NOT_CONTROLLER: u8 = 10;
+    pub(in crate::schema) const OUTPUT_LIMIT_REACHED: u8 = 11;
+    pub(in crate::schema) const RECORD_NOT_FOUND: u8 = 12;
+    pub(in crate::schema) const REQUEST_REPEATED: u8 = 13;
+    pub(in crate::schema) const REQUEST_TAKEN: u8 = 14;
+    pub(in crate::schema) const SESSION_EXISTS: u8 = 15;
+    pub(in crate::schema) const SESSION_NOT_FOUND: u8 = 16;
+    pub(in crate::schema) const TOO_LONG: u8 = 17;
+    pub(in crate::schema) const TOO_MANY: u8 = 18;
 }
 
 /// Where a job's output goes. Not `Coded`, because fields follow one of them.

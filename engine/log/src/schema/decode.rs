@@ -4,7 +4,7 @@ use super::bytes::Parts;
 use super::codes::{link, loss, output, tag};
 use rejoin_core::{
     Actor, ConsumerId, Controller, Description, Event, JobId, JobMode, JobOutput, LinkChange,
-    LossCause, Moment, OutputPosition, Record, Redaction, Sequence, Server, SessionId,
+    LossCause, Moment, NodeTerm, OutputPosition, Record, Redaction, Sequence, Server, SessionId,
     SessionNumber, TerminalSize,
 };
 use std::collections::BTreeMap;
@@ -171,7 +171,7 @@ fn redacted(parts: &mut Parts<'_>) -> Result<Arc<[Sequence]>, DecodeError> {
 
 fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
     Ok(match tag {
-        tag::SESSION_CREATED => Event::SessionCreated {
+        tag @ (tag::SESSION_CREATED | tag::SESSION_CREATED_AT_NODE) => Event::SessionCreated {
             number: SessionNumber(parts.number("number")?),
             service: parts.text("service")?,
             user: parts.optional("user", Parts::text)?,
@@ -179,10 +179,20 @@ fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
             server: Server {
                 process: parts.number_u32("server.process")?,
                 version: parts.text("server.version")?,
+                node: match tag {
+                    tag::SESSION_CREATED => None,
+                    _ => Some(parts.text("server.node")?),
+                },
             },
             timeout: parts.duration("timeout")?,
         },
         tag::SESSION_RESUMED => Event::SessionResumed,
+        tag::SESSION_TAKEN_OVER => Event::SessionTakenOver {
+            by: Arc::new(NodeTerm {
+                node: parts.text("node")?,
+                term: parts.number("term")?,
+            }),
+        },
         tag::SESSION_TOUCHED => Event::SessionTouched {
             seen: parts.instant("seen")?,
         },

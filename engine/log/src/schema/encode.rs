@@ -32,16 +32,27 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
             server,
             timeout,
         } => {
-            out.push(tag::SESSION_CREATED);
+            out.push(match server.node {
+                None => tag::SESSION_CREATED,
+                Some(_) => tag::SESSION_CREATED_AT_NODE,
+            });
             put_number(out, number.0);
             put_text(out, service);
             put_optional(out, user.as_deref(), put_text);
             put_optional(out, remote.as_deref(), put_text);
             put_number(out, u64::from(server.process));
             put_text(out, &server.version);
+            if let Some(node) = &server.node {
+                put_text(out, node);
+            }
             put_duration(out, *timeout);
         }
         Event::SessionResumed => out.push(tag::SESSION_RESUMED),
+        Event::SessionTakenOver { by } => {
+            out.push(tag::SESSION_TAKEN_OVER);
+            put_text(out, &by.node);
+            put_number(out, by.term);
+        }
         Event::SessionTouched { seen } => {
             out.push(tag::SESSION_TOUCHED);
             put_number(out, seen.as_millis());

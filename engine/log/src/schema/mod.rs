@@ -49,10 +49,12 @@
 
 mod bytes;
 mod codes;
+mod command;
 mod decode;
 mod encode;
 mod snapshot;
 
+pub use command::{decode_command, decode_rejection, encode_command, encode_rejection};
 pub(crate) use decode::removes_before;
 pub use decode::{DecodeError, decode};
 pub use encode::encode;

@@ -48,6 +48,15 @@ pub enum OpenError {
     /// A record contradicts the records before it. The engine never writes such a record.
     #[error("the log cannot be replayed: {0}")]
     InvalidRecord(Violation),
+    /// Syncing the directory failed while the log was open, so it is unknown which files are on the
+    /// disk. Opening the log again makes sure of them.
+    #[error("syncing {} failed: open the log again: {source}", directory.display())]
+    Unsynced {
+        /// The directory.
+        directory: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
     /// The operating system reported an error.
     #[error("{}: {source}", path.display())]
     Io {

@@ -92,7 +92,6 @@ impl SegmentLog {
             options,
             log: recovered.log.unwrap_or(new_id),
             beginning: None,
-            failed_rounds: 0,
             active: None,
             next: recovered.next,
             durable: recovered.next.saturating_sub(1),
@@ -159,6 +158,10 @@ impl SegmentLog {
 
     fn check(&self) -> Result<(), AppendError> {
         match &self.state {
+            // The compactor's sync, otherwise the log was poisoned by its own.
+            State::Open if self.writer.disk.has_failed() => {
+                Err(AppendError::Poisoned(Arc::new(unsynced_names())))
+            }
             State::Open => Ok(()),
             State::Poisoned(error) => Err(AppendError::Poisoned(Arc::clone(error))),
             State::Closed => Err(AppendError::closed()),
@@ -223,6 +226,14 @@ impl Log for SegmentLog {
     fn keep_clock_anchor(&mut self, anchor: &ClockAnchor) -> io::Result<()> {
         anchor::write(&*self.writer.disk, self.writer.log, anchor)
     }
+}
+
+/// Why a log cannot go on after the directory could not be synced.
+fn unsynced_names() -> io::Error {
+    io::Error::other(
+        "the directory of the log could not be synced, so it is unknown which files are on the disk: \
+         open the log again",
+    )
 }
 
 impl Drop for SegmentLog {

@@ -16,7 +16,7 @@ use crate::segment::format::name::RedactionName;
 use crate::segment::read::reader::Shared;
 use crate::segment::scan::segment::io_error;
 use rejoin_core::{Event, Record, Sequence, SessionId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,8 +38,6 @@ struct Pending {
     record: Arc<Record>,
     /// The position of its record, or a later one. None: it is being appended.
     position: Option<u64>,
-    /// Whether a process before this one began it.
-    is_inherited: bool,
 }
 
 impl Redactions {
@@ -61,11 +59,7 @@ impl Redactions {
         disk.sync()?;
         let count = new.len();
         let position = None;
-        let new = new.into_iter().map(|record| Pending {
-            record,
-            position,
-            is_inherited: false,
-        });
+        let new = new.into_iter().map(|record| Pending { record, position });
         self.change(|pending| pending.extend(new));
         Ok(count)
     }
@@ -103,11 +97,7 @@ impl Redactions {
             };
             let position = Some(last);
             match read.into_iter().find(is_it) {
-                Some(record) => found.push(Pending {
-                    record,
-                    position,
-                    is_inherited: true,
-                }),
+                Some(record) => found.push(Pending { record, position }),
                 None => disk.remove(&name.to_string()).map_err(io)?,
             }
         }
@@ -140,14 +130,6 @@ impl Redactions {
             }
         }
         due
-    }
-
-    /// The sessions of redactions that a process before this one began. It may have rewritten files and
-    /// failed to sync their names, which are never durable then.
-    pub(crate) fn inherited(&self) -> BTreeSet<SessionId> {
-        let pending = self.lock();
-        let inherited = pending.iter().filter(|it| it.is_inherited);
-        inherited.map(|it| it.record.session).collect()
     }
 
     /// Forgets redactions: they are carried out, durably.

@@ -16,11 +16,17 @@ const ENOSPC: i32 = 28;
 /// The process has as many open files as it may.
 const EMFILE: i32 = 24;
 
-/// A directory in memory. Clones share it.
+/// A directory in memory. Clones share it, each as another process would.
 ///
 /// Writes and changes of names go to a cache first, and to the disk when they are synced.
 /// [`power_cut`](Self::power_cut) drops unsynced changes. As on Linux, a failed sync leaves its
 /// data in the cache, marked as clean: no later sync writes it.
+///
+/// So it is with names: after a failed sync, processes see names that are not on the disk, and miss
+/// others that are still there, until the same names change again. File systems with a journal (ext4,
+/// XFS, Btrfs) are milder: they stop until they are mounted again. A file system without one (ext2)
+/// takes a block of a directory for written, and writes it again when one of its names changes. This
+/// one is as hard as if each name had a block to itself, but a rename is one change, also here.
 ///
 /// Every change and every read is counted as an operation, and [`fail`](Self::fail) makes the
 /// operation with a given number fail. This lets a test fail each operation of a workload in turn.
@@ -39,10 +45,22 @@ const EMFILE: i32 = 24;
 /// assert_eq!(disk.bytes("file"), Some(b"kept".to_vec()));
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct SimulatedDisk {
     state: Arc<Mutex<State>>,
     lock: Arc<AtomicBool>,
+    /// Whether a sync of the names has failed that was made through this clone.
+    has_failed: AtomicBool,
+}
+
+impl Clone for SimulatedDisk {
+    fn clone(&self) -> Self {
+        Self {
+            state: Arc::clone(&self.state),
+            lock: Arc::clone(&self.lock),
+            has_failed: AtomicBool::new(false),
+        }
+    }
 }
 
 /// The way in which an operation fails.
@@ -54,6 +72,10 @@ pub enum Fault {
     /// A write writes this number of bytes, and the next operation fails with this error number.
     /// Any operation other than a write fails at once.
     Short(usize, i32),
+    /// A sync fails with `EIO` and makes a part of its changes durable: of writes those, and of
+    /// names as many, as [`Survival::seeded`] of this number lets survive. Any other operation fails
+    /// and does nothing.
+    Partly(u64),
 }
 
 impl Fault {
@@ -135,7 +157,8 @@ struct State {
 #[derive(Clone, Debug)]
 enum NameChange {
     Put(String, usize),
-    Rename(String, String),
+    /// The file gets the second name, whether the first one is on the disk or not.
+    Rename(String, String, usize),
     Remove(String),
 }
 
@@ -144,10 +167,9 @@ fn change(names: &mut BTreeMap<String, usize>, change: &NameChange) {
         NameChange::Put(name, file) => {
             names.insert(name.clone(), *file);
         }
-        NameChange::Rename(from, to) => {
-            if let Some(file) = names.remove(from) {
-                names.insert(to.clone(), file);
-            }
+        NameChange::Rename(from, to, file) => {
+            names.remove(from);
+            names.insert(to.clone(), *file);
         }
         NameChange::Remove(name) => {
             names.remove(name);
@@ -163,6 +185,28 @@ struct Contents {
     /// The bytes on the disk.
     durable: Vec<u8>,
     unsynced: Vec<Write>,
+}
+
+impl Contents {
+    /// Makes those unsynced writes durable that survive, and forgets the others.
+    fn settle(&mut self, survival: &mut Survival) {
+        for write in std::mem::take(&mut self.unsynced) {
+            match write {
+                Write::Bytes(at, bytes) => {
+                    for (at, sector) in sectors(at, &bytes) {
+                        if survival.draw() {
+                            Write::Bytes(at, sector.to_vec()).apply(&mut self.durable);
+                        }
+                    }
+                }
+                length @ Write::Length(_) => {
+                    if survival.draw() {
+                        length.apply(&mut self.durable);
+                    }
+                }
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -189,6 +233,8 @@ impl Write {
 enum Verdict {
     Go,
     Short(usize),
+    /// Only for syncs.
+    Partly(Survival),
 }
 
 impl State {
@@ -206,6 +252,15 @@ impl State {
                 self.faults.insert(number + 1, Fault::Errno(errno));
                 Ok(Verdict::Short(bytes))
             }
+            Some(Fault::Partly(seed)) => Ok(Verdict::Partly(Survival::seeded(seed))),
+        }
+    }
+
+    /// As `begin`, for an operation that is no sync.
+    fn begin_whole(&mut self) -> io::Result<Verdict> {
+        match self.begin()? {
+            Verdict::Partly(_) => Err(io::Error::from_raw_os_error(EIO)),
+            verdict => Ok(verdict),
         }
     }
 
@@ -239,6 +294,16 @@ impl State {
     fn change_names(&mut self, made: NameChange) {
         change(&mut self.names, &made);
         self.unsynced_names.push(made);
+    }
+
+    /// Makes those unsynced changes of names durable that survive, and forgets the others.
+    fn settle_names(&mut self, survival: &mut Survival) {
+        for made in std::mem::take(&mut self.unsynced_names) {
+            if !survival.draw() {
+                break;
+            }
+            change(&mut self.durable_names, &made);
+        }
     }
 }
 
@@ -290,30 +355,10 @@ impl SimulatedDisk {
         let mut state = self.state();
         let state = &mut *state;
         for contents in &mut state.files {
-            for write in std::mem::take(&mut contents.unsynced) {
-                match write {
-                    Write::Bytes(at, bytes) => {
-                        for (at, sector) in sectors(at, &bytes) {
-                            if survival.draw() {
-                                Write::Bytes(at, sector.to_vec()).apply(&mut contents.durable);
-                            }
-                        }
-                    }
-                    length @ Write::Length(_) => {
-                        if survival.draw() {
-                            length.apply(&mut contents.durable);
-                        }
-                    }
-                }
-            }
+            contents.settle(&mut survival);
             contents.cached.clone_from(&contents.durable);
         }
-        for made in std::mem::take(&mut state.unsynced_names) {
-            if !survival.draw() {
-                break;
-            }
-            change(&mut state.durable_names, &made);
-        }
+        state.settle_names(&mut survival);
         state.names.clone_from(&state.durable_names);
         state.faults.clear();
         state.dead = None;
@@ -350,6 +395,14 @@ impl SimulatedDisk {
         self.state().names.keys().cloned().collect()
     }
 
+    /// Fails once a sync of the names has.
+    fn check_sound(&self) -> io::Result<()> {
+        match self.has_failed() {
+            true => Err(io::Error::from_raw_os_error(EIO)),
+            false => Ok(()),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -371,6 +424,15 @@ fn sectors(at: usize, bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     std::iter::once((at, head)).chain(tail)
 }
 
+/// What a sync makes durable, and how it ends.
+fn outcome(verdict: io::Result<Verdict>) -> (Survival, io::Result<()>) {
+    match verdict {
+        Ok(Verdict::Go | Verdict::Short(_)) => (Survival::everything(), Ok(())),
+        Ok(Verdict::Partly(survival)) => (survival, Err(io::Error::from_raw_os_error(EIO))),
+        Err(error) => (Survival::nothing(), Err(error)),
+    }
+}
+
 impl Disk for SimulatedDisk {
     fn path(&self) -> &Path {
         Path::new("simulated")
@@ -383,13 +445,14 @@ impl Disk for SimulatedDisk {
 
     fn names(&self) -> io::Result<Vec<String>> {
         let mut state = self.state();
-        state.begin()?;
+        state.begin_whole()?;
         Ok(state.names.keys().cloned().collect())
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state();
-        state.begin()?;
+        state.begin_whole()?;
+        self.check_sound()?;
         state.take_descriptor()?;
         let file = state.files.len();
         state.files.push(Contents::default());
@@ -399,7 +462,7 @@ impl Disk for SimulatedDisk {
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state();
-        state.begin()?;
+        state.begin_whole()?;
         state.take_descriptor()?;
         Ok(self.opened(state.find(name)?))
     }
@@ -410,15 +473,17 @@ impl Disk for SimulatedDisk {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.state();
-        state.begin()?;
-        state.find(from)?;
-        state.change_names(NameChange::Rename(from.to_owned(), to.to_owned()));
+        state.begin_whole()?;
+        self.check_sound()?;
+        let file = state.find(from)?;
+        state.change_names(NameChange::Rename(from.to_owned(), to.to_owned(), file));
         Ok(())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.state();
-        state.begin()?;
+        state.begin_whole()?;
+        self.check_sound()?;
         state.find(name)?;
         state.change_names(NameChange::Remove(name.to_owned()));
         Ok(())
@@ -430,18 +495,22 @@ impl Disk for SimulatedDisk {
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.state();
-        let state = &mut *state;
         let verdict = state.begin();
         if state.is_dead() {
             // The next power cut decides what survives.
             return verdict.map(drop);
         }
-        let made = std::mem::take(&mut state.unsynced_names);
-        verdict?;
-        for made in &made {
-            change(&mut state.durable_names, made);
+        self.check_sound()?;
+        let (mut survival, synced) = outcome(verdict);
+        if synced.is_err() {
+            self.has_failed.store(true, Ordering::SeqCst);
         }
-        Ok(())
+        state.settle_names(&mut survival);
+        synced
+    }
+
+    fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::SeqCst)
     }
 }
 
@@ -465,7 +534,7 @@ struct SimulatedFile {
 impl SimulatedFile {
     fn with<T>(&self, run: impl FnOnce(&mut Contents, Verdict) -> io::Result<T>) -> io::Result<T> {
         let mut state = self.disk.state();
-        let verdict = state.begin()?;
+        let verdict = state.begin_whole()?;
         run(&mut state.files[self.file], verdict)
     }
 }
@@ -493,7 +562,7 @@ impl DiskFile for SimulatedFile {
         self.with(|contents, verdict| {
             let at = usize::try_from(at).map_err(io::Error::other)?;
             let mut count = match verdict {
-                Verdict::Go => bytes.len(),
+                Verdict::Go | Verdict::Partly(_) => bytes.len(),
                 Verdict::Short(most) => bytes.len().min(most),
             };
             if let Some(free) = free {
@@ -533,13 +602,9 @@ impl DiskFile for SimulatedFile {
             // The next power cut decides what survives.
             return verdict.map(drop);
         }
-        let contents = &mut state.files[self.file];
-        let unsynced = std::mem::take(&mut contents.unsynced);
+        let (mut survival, synced) = outcome(verdict);
         // The cache counts as clean even after a failure.
-        verdict?;
-        for write in &unsynced {
-            write.apply(&mut contents.durable);
-        }
-        Ok(())
+        state.files[self.file].settle(&mut survival);
+        synced
     }
 }

@@ -42,7 +42,9 @@ fn run(disk: &SimulatedDisk, batches: &[Batch]) -> Outcome {
         if place % BETWEEN_ROUNDS == BETWEEN_ROUNDS - 1 {
             match archive.run_once() {
                 Ok(_) => outcome.rounds += 1,
-                Err(OpenError::Io { .. }) => outcome.failed_rounds += 1,
+                Err(OpenError::Io { .. } | OpenError::Unsynced { .. }) => {
+                    outcome.failed_rounds += 1
+                }
                 Err(error) => panic!("{error}"),
             }
         }
@@ -198,9 +200,17 @@ fn whenever_the_power_goes_nothing_is_lost_or_doubled() {
 #[test]
 fn a_failed_sync_of_the_directory_takes_no_name_away_that_is_relied_on() {
     let batches = story(4, 80);
-    for operation in 0..operations(&batches) {
+    let faults = |operation| {
+        [
+            Fault::IO,
+            Fault::Partly(operation),
+            Fault::Partly(!operation),
+        ]
+    };
+    let all = (0..operations(&batches)).flat_map(|it| faults(it).map(|fault| (it, fault)));
+    for (operation, fault) in all {
         let disk = SimulatedDisk::new();
-        disk.fail(operation, Fault::IO);
+        disk.fail(operation, fault);
         let mut outcome = run(&disk, &batches);
         disk.heal();
         // Another process goes on with names that may be in memory only.
@@ -217,6 +227,81 @@ fn a_failed_sync_of_the_directory_takes_no_name_away_that_is_relied_on() {
         disk.power_cut(Survival::nothing());
         outcome.check(&disk);
     }
+}
+
+#[test]
+fn after_a_failed_sync_of_the_directory_a_log_changes_no_name_until_it_is_opened_again() {
+    let batches = story(4, 80);
+    let (later, batches) = batches.split_last().unwrap();
+    let mut ended = 0;
+    for operation in 0.. {
+        let disk = SimulatedDisk::new();
+        let mut log = open_only(&disk, SMALL).unwrap().log;
+        for batch in batches {
+            log.append(batch).unwrap();
+        }
+        disk.fail(disk.operations() + operation, Fault::IO);
+        let round = log.compactor().run_once();
+        disk.heal();
+        if round.is_ok() {
+            assert!(ended > 3, "{ended}");
+            break;
+        }
+        let names = disk.file_names();
+        match log.append(later) {
+            // Another operation failed.
+            Ok(()) => assert!(log.compactor().run_once().is_ok()),
+            Err(error) => {
+                ended += 1;
+                assert!(error.to_string().contains("open the log again"), "{error}");
+                let round = log.compactor().run_once();
+                assert!(
+                    matches!(round, Err(OpenError::Unsynced { .. })),
+                    "{round:?}"
+                );
+                assert!(matches!(log.close(), Err(AppendError::Poisoned(_))));
+                assert_eq!(disk.file_names(), names);
+            }
+        }
+        drop(log);
+        let records = open(&disk, SMALL).unwrap().records;
+        assert!(records.starts_with(&flat(batches)));
+    }
+}
+
+#[test]
+fn a_file_that_is_being_renamed_when_the_power_goes_is_part_of_the_log() {
+    let disk = SimulatedDisk::new();
+    let outcome = run(&disk, &story(4, 80));
+    let whole = copy(&disk);
+    let count = {
+        let before = disk.operations();
+        open_only(&disk, SMALL).unwrap();
+        disk.operations() - before
+    };
+    let mut between = 0;
+    for operation in 0..count {
+        for survival in [Survival::everything(), Survival::seeded(operation)] {
+            let disk = copy(&whole);
+            disk.die(operation);
+            open_only(&disk, SMALL).unwrap_err();
+            disk.power_cut(survival);
+            let names = disk.file_names();
+            between += names.iter().filter(|it| it.ends_with(".renaming")).count();
+            let mut told = Vec::new();
+            let found = verify(&disk, &mut |record| told.push(record), &mut |_, _| {}).unwrap();
+            assert!(found.is_sound(), "{names:?}: {found:?}");
+            outcome.check_records(&told);
+            assert_eq!(disk.file_names(), names);
+            outcome.check(&disk);
+            let names = disk.file_names();
+            assert!(
+                !names.iter().any(|it| it.ends_with(".renaming")),
+                "{names:?}"
+            );
+        }
+    }
+    assert!(between > 4, "{between}");
 }
 
 fn operations(batches: &[Batch]) -> u64 {

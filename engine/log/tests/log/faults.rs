@@ -36,7 +36,7 @@ fn run(disk: &SimulatedDisk, options: Options, batches: &[Batch]) -> Outcome {
                     outcome.refusals += 1;
                     assert!(outcome.refusals < 10, "it is refused for ever");
                 }
-                Err(AppendError::Poisoned(_)) => {
+                Err(AppendError::Poisoned(_) | AppendError::Fenced(_)) => {
                     outcome.doubtful = Some(batch.clone());
                     for later in batches {
                         let Err(AppendError::Poisoned(_)) = log.append(later) else {

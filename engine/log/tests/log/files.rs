@@ -208,6 +208,22 @@ fn a_spare_that_is_left_over_becomes_the_next_segment() {
 }
 
 #[test]
+fn a_segment_that_has_the_name_of_a_spare_too_is_not_written_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut segment = vec![0; 40_000];
+    segment[..8].copy_from_slice(b"RejoinLg");
+    segment[48..52].copy_from_slice(b"btch");
+    // As it is where the disk has lost that the name was changed.
+    let spare = directory.path().join("spare");
+    let same = directory.path().join("the same file");
+    std::fs::write(&spare, &segment).unwrap();
+    std::fs::hard_link(&spare, &same).unwrap();
+    let (mut log, _, _) = open(directory.path());
+    log.append(&[record(1, 1)]).unwrap();
+    assert!(std::fs::read(same).unwrap() == segment);
+}
+
+#[test]
 fn readers_follow_the_writer_over_segments_and_past_its_end() {
     let directory = tempfile::tempdir().unwrap();
     let (mut log, _, _) = open(directory.path());

@@ -2,8 +2,8 @@
 
 use rejoin_core::{
     CloseCause, ConsumerId, Controller, Description, Event, Instant, InterruptCause, JobId,
-    JobMode, JobOutput, JobSlot, LeaveCause, LinkChange, LossCause, Outcome, OutputPosition,
-    OutputStream, Sequence, Server, SessionNumber, TerminalSize, Visibility,
+    JobMode, JobOutput, JobSlot, LeaveCause, LinkChange, LossCause, NodeTerm, Outcome,
+    OutputPosition, OutputStream, Sequence, Server, SessionNumber, TerminalSize, Visibility,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +43,7 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
                 server: Server {
                     process: 4321,
                     version: "0.1.0".into(),
+                    node: None,
                 },
                 timeout: Duration::from_millis(1_800_500),
             },
@@ -52,6 +53,30 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
             ]),
         ),
         (Event::SessionResumed, b"\x02".to_vec()),
+        (
+            Event::SessionCreated {
+                number: SessionNumber(5),
+                service: "shell".into(),
+                user: None,
+                remote: None,
+                server: Server {
+                    process: 1,
+                    version: "2".into(),
+                    node: Some("n1".into()),
+                },
+                timeout: Duration::from_secs(9),
+            },
+            b"\x3e\x05\x05shell\x00\x00\x01\x012\x02n1\x09\x00".to_vec(),
+        ),
+        (
+            Event::SessionTakenOver {
+                by: Arc::new(NodeTerm {
+                    node: "n2".into(),
+                    term: 300,
+                }),
+            },
+            b"\x38\x02n2\xac\x02".to_vec(),
+        ),
         (
             Event::SessionTouched {
                 seen: Instant::from_millis(128),

@@ -1,6 +1,7 @@
 //! The log, by its behaviour.
 
 mod archive;
+mod commands;
 mod common;
 mod conformance;
 mod damage;

@@ -100,7 +100,7 @@ impl Run {
                 // The fault can hit a sync instead of a write: then the log is poisoned.
                 match self.log().append(&batch) {
                     Err(AppendError::Refused(_)) => self.disk.heal(),
-                    Err(AppendError::Poisoned(_)) => {
+                    Err(AppendError::Poisoned(_) | AppendError::Fenced(_)) => {
                         self.disk.heal();
                         self.opened = None;
                         let records = open(&self.disk, self.options).unwrap().records;

@@ -1,13 +1,13 @@
 //! What is redacted is gone from every file and from every read, while its record stays; also when it
 //! is interrupted anywhere.
 
-use crate::common::{Batch, LARGE, SMALL, flat, open_only, read_all};
+use crate::common::{Batch, LARGE, SMALL, copy, flat, open_only, read_all};
 use rejoin_core::{
     Actor, CloseCause, Command, CreateSession, JobId, JobMode, JobOutput, JobSlot, Limits, Record,
     Sequence, Server, State, SubmitJob, TerminalSize, Timestamp, Visibility,
 };
 use rejoin_log::segment::{OpenError, Options, verify};
-use rejoin_log::testing::{SimulatedDisk, Survival, session};
+use rejoin_log::testing::{Fault, SimulatedDisk, Survival, session};
 use rejoin_log::{Log, LogReader};
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +40,7 @@ fn story() -> Vec<Batch> {
             server: Server {
                 process: 1,
                 version: "1".into(),
+                node: None,
             },
             timeout: Duration::from_secs(60),
             consumer: None,
@@ -264,6 +265,85 @@ fn wherever_a_redaction_is_interrupted_it_is_carried_out_or_was_never_told() {
             "{unfinished} unfinished, {untold} untold"
         );
     }
+}
+
+#[test]
+fn whichever_operation_fails_a_redaction_that_was_carried_out_stays() {
+    let batches = story();
+    let redacted = expected(&batches);
+    for options in [SMALL, LARGE] {
+        let disk = SimulatedDisk::new();
+        assert!(run(&disk, options, &batches));
+        let mut carried_out = 0;
+        for operation in 0..disk.operations() {
+            for fault in [
+                Fault::IO,
+                Fault::Partly(operation),
+                Fault::Partly(!operation),
+            ] {
+                let disk = SimulatedDisk::new();
+                disk.fail(operation, fault);
+                run(&disk, options, &batches);
+                disk.heal();
+                // Another process goes on with names that may be in memory only.
+                let log = open_only(&disk, options).unwrap().log;
+                let is_recorded = own(&*log.reader()).len() == redacted.len();
+                for _ in 0..2 {
+                    round(&log).unwrap();
+                }
+                assert_eq!(log.reader().pending_redactions(), 0);
+                drop(log);
+                disk.power_cut(Survival::nothing());
+                let log = open_only(&disk, options).unwrap().log;
+                if is_recorded {
+                    carried_out += 1;
+                    assert_eq!(own(&*log.reader()), redacted, "{operation}, {fault:?}");
+                    assert_eq!(secrets(&disk), 1, "{operation}, {fault:?}");
+                }
+                drop(log);
+                is_sound(&disk);
+            }
+        }
+        assert!(carried_out > 20, "{carried_out}");
+    }
+}
+
+#[test]
+fn files_that_come_back_in_a_power_cut_bring_nothing_back_that_was_redacted() {
+    let batches = story();
+    let (last, before) = batches.split_last().unwrap();
+    let disk = SimulatedDisk::new();
+    let mut log = open_only(&disk, SMALL).unwrap().log;
+    let mut older = vec![];
+    for (place, batch) in before.iter().enumerate() {
+        log.append(batch).unwrap();
+        if place % 8 == 7 {
+            older.push(copy(&disk));
+            round(&log).unwrap();
+        }
+    }
+    older.push(copy(&disk));
+    log.append(last).unwrap();
+    assert_eq!(round(&log).unwrap(), 1);
+    log.close().unwrap();
+    drop(log);
+    // Files that were sealed, compacted, and being written then, and have other names now.
+    let names = disk.file_names();
+    for old in older {
+        for name in old.file_names() {
+            if names.contains(&name) || name.ends_with(".snapshot") {
+                continue;
+            }
+            let bytes = old.bytes(&name).unwrap();
+            disk.put(&name, &bytes);
+            disk.put(&format!("{name}.renaming"), &bytes);
+        }
+    }
+    assert!(secrets(&disk) > 1 && disk.file_names().len() > names.len() + 8);
+    is_sound(&disk);
+    let opened = open_only(&disk, SMALL).unwrap();
+    assert_eq!(own(&*opened.log.reader()), expected(&batches));
+    assert_eq!(secrets(&disk), 1, "{:?}", disk.file_names());
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub(crate) fn record(at: u64, event: Event) -> Record {
 }
 
 /// The tags that stand for an event.
-const TAGS: [RangeInclusive<u8>; 4] = [1..=25, 35..=35, 40..=41, 46..=46];
+const TAGS: [RangeInclusive<u8>; 6] = [1..=25, 35..=35, 40..=41, 46..=46, 56..=56, 62..=62];
 
 /// Stands before the log's clock, if that differs from the time.
 const CLOCK: u8 = 128;

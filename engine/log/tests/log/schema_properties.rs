@@ -5,40 +5,40 @@ use proptest::option;
 use proptest::prelude::*;
 use rejoin_core::{
     Actor, CloseCause, ConsumerId, Controller, Description, Event, InterruptCause, JobId, JobMode,
-    JobOutput, JobSlot, LeaveCause, LinkChange, LossCause, Outcome, OutputPosition, OutputStream,
-    Record, Redaction, Sequence, Server, SessionId, SessionNumber, TerminalSize, Timestamp,
-    Visibility,
+    JobOutput, JobSlot, LeaveCause, LinkChange, LossCause, NodeTerm, Outcome, OutputPosition,
+    OutputStream, Record, Redaction, Sequence, Server, SessionId, SessionNumber, TerminalSize,
+    Timestamp, Visibility,
 };
 use rejoin_log::schema::{decode, encode};
 use std::sync::Arc;
 use std::time::Duration;
 
-fn text() -> impl Strategy<Value = Arc<str>> {
+pub(crate) fn text() -> impl Strategy<Value = Arc<str>> {
     prop_oneof!["\\PC{0,40}", "\\PC{100,300}"].prop_map(Into::into)
 }
 
-fn number() -> impl Strategy<Value = u64> {
+pub(crate) fn number() -> impl Strategy<Value = u64> {
     // Every length of encoding is as likely as every other.
     (any::<u64>(), 0..64_u32).prop_map(|(number, shift)| number >> shift)
 }
 
-fn job() -> impl Strategy<Value = JobId> {
+pub(crate) fn job() -> impl Strategy<Value = JobId> {
     number().prop_map(JobId)
 }
 
-fn timestamp() -> impl Strategy<Value = Timestamp> {
+pub(crate) fn timestamp() -> impl Strategy<Value = Timestamp> {
     number().prop_map(Timestamp::from_millis)
 }
 
-fn duration() -> impl Strategy<Value = Duration> {
+pub(crate) fn duration() -> impl Strategy<Value = Duration> {
     (number(), 0..1_000_000_000_u32).prop_map(|(seconds, nanos)| Duration::new(seconds, nanos))
 }
 
-fn consumer() -> impl Strategy<Value = ConsumerId> {
+pub(crate) fn consumer() -> impl Strategy<Value = ConsumerId> {
     (any::<[u8; 16]>(), any::<u32>()).prop_map(|(token, ordinal)| ConsumerId { token, ordinal })
 }
 
-fn mode() -> impl Strategy<Value = JobMode> {
+pub(crate) fn mode() -> impl Strategy<Value = JobMode> {
     let slot = prop_oneof![Just(JobSlot::Foreground), Just(JobSlot::Background)];
     let visibility = prop_oneof![Just(Visibility::Session), Just(Visibility::Submitter)];
     (slot, visibility).prop_map(|(slot, visibility)| JobMode { slot, visibility })
@@ -47,21 +47,30 @@ fn mode() -> impl Strategy<Value = JobMode> {
 fn session_event() -> impl Strategy<Value = Event> {
     let created = (
         (number(), text(), option::of(text()), option::of(text())),
-        (any::<u32>(), text(), duration()),
+        (any::<u32>(), text(), option::of(text()), duration()),
     );
     let created = created.prop_map(
-        |((number, service, user, remote), (process, version, timeout))| Event::SessionCreated {
-            number: SessionNumber(number),
-            service,
-            user,
-            remote,
-            server: Server { process, version },
-            timeout,
+        |((number, service, user, remote), (process, version, node, timeout))| {
+            Event::SessionCreated {
+                number: SessionNumber(number),
+                service,
+                user,
+                remote,
+                server: Server {
+                    process,
+                    version,
+                    node,
+                },
+                timeout,
+            }
         },
     );
     prop_oneof![
         created,
         Just(Event::SessionResumed),
+        (text(), number()).prop_map(|(node, term)| Event::SessionTakenOver {
+            by: Arc::new(NodeTerm { node, term }),
+        }),
         timestamp().prop_map(|seen| Event::SessionTouched { seen: seen.into() }),
         text().prop_map(|user| Event::UserSet { user }),
         described(),
@@ -148,11 +157,11 @@ fn submitted() -> impl Strategy<Value = Event> {
     )
 }
 
-fn size() -> impl Strategy<Value = TerminalSize> {
+pub(crate) fn size() -> impl Strategy<Value = TerminalSize> {
     (any::<u16>(), any::<u16>()).prop_map(|(columns, rows)| TerminalSize { columns, rows })
 }
 
-fn output() -> impl Strategy<Value = JobOutput> {
+pub(crate) fn output() -> impl Strategy<Value = JobOutput> {
     prop_oneof![
         Just(JobOutput::Merged),
         Just(JobOutput::Separate),
@@ -160,7 +169,7 @@ fn output() -> impl Strategy<Value = JobOutput> {
     ]
 }
 
-fn controller() -> impl Strategy<Value = Option<Arc<Controller>>> {
+pub(crate) fn controller() -> impl Strategy<Value = Option<Arc<Controller>>> {
     let controller = (text(), option::of(text()));
     let controller = controller.prop_map(|(client, user)| Arc::new(Controller { client, user }));
     option::of(controller)
@@ -261,7 +270,7 @@ fn job_event() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn actor() -> impl Strategy<Value = Actor> {
+pub(crate) fn actor() -> impl Strategy<Value = Actor> {
     let texts = (
         option::of(text()),
         option::of(text()),
@@ -316,7 +325,7 @@ proptest! {
     #[test]
     fn bytes_that_are_a_record_are_the_ones_it_encodes_to(
         at in 0..200_u8,
-        tag in prop_oneof![0..26_u8, Just(35), 40..43_u8, Just(128), Just(129)],
+        tag in prop_oneof![0..26_u8, Just(35), 40..43_u8, Just(46), Just(56), Just(62), Just(128), Just(129)],
         rest: Vec<u8>,
     ) {
         let bytes = [&[at & 0x7f, tag], &rest[..]].concat();

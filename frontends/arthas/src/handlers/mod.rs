@@ -12,7 +12,7 @@ use crate::login::forbidden;
 use crate::request::{Action, Request};
 use crate::wire::Answer;
 use rejoin_accounts::{Caller, Permission};
-use rejoin_engine::{SessionId, SessionView, Timestamp};
+use rejoin_engine::{CommandError, SessionId, SessionView, Timestamp};
 use rejoin_http::ClientAddress;
 
 impl Arthas {
@@ -31,6 +31,12 @@ impl Arthas {
             _ => return Err(Fault::ActionMissing),
         };
         permit(caller, action.permission())?;
+        if let Some(session) = named {
+            self.engine
+                .know(session)
+                .await
+                .map_err(CommandError::Unavailable)?;
+        }
         self.check_service(action, named, caller)?;
         if !action.is_command() {
             return self.carry_out(action, request, named, remote, caller).await;

@@ -35,6 +35,7 @@ pub(crate) fn is_visible(record: &Record) -> bool {
         }
         Event::ResultEmitted { mode, .. } => mode.visibility == Visibility::Session,
         Event::SessionResumed
+        | Event::SessionTakenOver { .. }
         | Event::SessionTouched { .. }
         | Event::UserSet { .. }
         | Event::SessionDescribed { .. }

@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rejoin_core::{
     Actor, CloseCause, ConsumerId, Controller, Description, Event, InterruptCause, JobId, JobMode,
-    JobOutput, JobSlot, LeaveCause, LinkChange, LossCause, Outcome, Record, Redaction, Sequence,
-    Server, SessionId, SessionNumber, TerminalSize, Timestamp, Visibility,
+    JobOutput, JobSlot, LeaveCause, LinkChange, LossCause, NodeTerm, Outcome, Record, Redaction,
+    Sequence, Server, SessionId, SessionNumber, TerminalSize, Timestamp, Visibility,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -93,6 +93,10 @@ pub(crate) struct SessionEvent<'a> {
     /// The records that were redacted.
     #[serde(default)]
     records: Vec<u64>,
+    /// The node that has taken the session over, and in which term.
+    node: Option<String>,
+    #[serde(default)]
+    term: u64,
     /// Who redacted the bytes of this record, and when.
     redacted: Option<EventRedaction>,
 }
@@ -162,6 +166,7 @@ impl EventRedaction {
 struct EventServer {
     process: u32,
     version: String,
+    node: Option<String>,
 }
 
 impl<'a> SessionEvent<'a> {
@@ -247,10 +252,19 @@ impl<'a> SessionEvent<'a> {
                 server: self.server.map(|server| Server {
                     process: server.process,
                     version: server.version.into(),
+                    node: server.node.map(Into::into),
                 })?,
                 timeout,
             },
-            "session-resumed" => Event::SessionResumed,
+            "session-resumed" => match self.node {
+                None => Event::SessionResumed,
+                Some(node) => Event::SessionTakenOver {
+                    by: Arc::new(NodeTerm {
+                        node: node.into(),
+                        term: self.term,
+                    }),
+                },
+            },
             "user-set" => Event::UserSet {
                 user: self.user?.into(),
             },

@@ -49,6 +49,7 @@ impl History {
             server: Server {
                 process: 1,
                 version: "0.1.0".into(),
+                node: None,
             },
             timeout: Duration::from_secs(3 * 60 * 60),
             consumer: Some((session(number).to_bytes(), Duration::from_secs(60 * 60))),

@@ -120,12 +120,15 @@ impl Compactor {
         }
     }
 
-    /// Runs a round now and after each sealed segment, until the log is closed or dropped. Calls
-    /// `tell` with the outcome of each round. Does nothing while the sealed files have fewer than
+    /// Runs a round now and after each sealed segment, until the log is closed or dropped, or the
+    /// directory can't be synced. Calls `tell` with the outcome of each round. Does nothing while the sealed files have fewer than
     /// `worth` bytes in total: replaying those costs less than compacting them. Blocks its thread.
     pub fn run(mut self, worth: u64, mut tell: impl FnMut(Result<CompactionStats, OpenError>)) {
         loop {
             tell(self.round(worth));
+            if self.disk.has_failed() {
+                return;
+            }
             let Some(count) = self.shared.seal_signal.wait(self.seen) else {
                 return;
             };
@@ -143,6 +146,7 @@ impl Compactor {
     ///
     /// As for opening a log. The log is unchanged or partly rewritten then, and the next round
     /// continues. Damage to records that were not read since they were written is found here first.
+    /// `Unsynced`: the log takes no more records, and has to be opened again.
     pub fn run_once(&self) -> Result<CompactionStats, OpenError> {
         self.round(0)
     }
@@ -153,11 +157,12 @@ impl Compactor {
         };
         let mut round = CompactionStats::default();
         let worked = self.work(worth, &mut round);
-        if worked.is_err() {
-            self.shared.failed_rounds.fetch_add(1, Ordering::SeqCst);
-        }
         match worked {
             Err(_) if self.is_over() => Ok(round),
+            Err(OpenError::Io { source, .. }) if self.disk.has_failed() => {
+                let directory = self.disk.path().to_owned();
+                Err(OpenError::Unsynced { directory, source })
+            }
             Err(error) => {
                 // Free the disk space, which may be what is missing. If this fails, the next
                 // opening removes the file.
@@ -212,20 +217,11 @@ impl Compactor {
         if due.is_empty() {
             return Ok(false);
         }
-        let inherited = self.shared.redactions.inherited();
         for source in sources {
             if self.is_over() {
                 return Ok(false);
             }
-            // What the process before has rewritten gets a name that this one syncs.
-            let is_uncertain = match source {
-                Source::Compacted(compacted) => {
-                    let mut sessions = compacted.entries.iter().map(Entry::session);
-                    sessions.any(|session| inherited.contains(&session))
-                }
-                Source::Segment { .. } => false,
-            };
-            if is_uncertain || has_redacted(source, self.log, &due)? {
+            if has_redacted(source, self.log, &due)? {
                 self.rewrite(slice::from_ref(source), &Removal::default(), &due, round)?;
             }
         }

@@ -1,9 +1,10 @@
 //! Finds the files of a log in its directory, and which of them are superseded. Changes nothing.
 //!
 //! A compacted segment gets its name before the files that it replaces are removed. After a crash
-//! in between, both exist. If all replaced files exist, they are used, because the name of the
-//! compacted segment may not be durable. If some are missing, the compacted segment is used: files
-//! are removed only after its name is durable.
+//! in between, both exist; and a file that was removed may come back in a power cut, if syncing the
+//! directory failed. The compacted segment is used then, because the others may be older: what was
+//! redacted or removed since may still be in them. Its content was durable before it had its name, and
+//! opening makes the name durable before it removes the others.
 
 use crate::disk::{Disk, read_exactly};
 use crate::segment::error::OpenError;
@@ -28,7 +29,7 @@ pub(crate) struct DirListing {
 impl DirListing {
     pub(crate) fn read(disk: &dyn Disk) -> Result<Self, OpenError> {
         let mut listing = Self::list(disk)?;
-        listing.supersede(disk)?;
+        listing.supersede();
         Ok(listing)
     }
 
@@ -75,7 +76,7 @@ impl DirListing {
         self.names.iter().any(|it| it == name)
     }
 
-    fn supersede(&mut self, disk: &dyn Disk) -> Result<(), OpenError> {
+    fn supersede(&mut self) {
         let mut compacted_names: Vec<_> = self
             .parts
             .iter()
@@ -91,25 +92,20 @@ impl DirListing {
             if self.superseded.contains(&itself) {
                 continue;
             }
-            let within: Vec<_> = self
-                .parts
-                .iter()
-                .copied()
-                .filter(|part| *part != itself && is_within(compacted, *part))
-                .filter(|part| !self.superseded.contains(part))
-                .collect();
-            if within.is_empty() {
-                continue;
-            }
-            if is_whole(disk, compacted, &within)? {
-                self.superseded.push(itself);
-            } else {
-                self.superseded.extend(within);
-            }
+            let within = |part: &PartName| *part != itself && is_within(compacted, *part);
+            self.superseded
+                .extend(self.parts.extract_if(.., |part| within(part)));
         }
-        let superseded = &self.superseded;
-        self.parts.retain(|part| !superseded.contains(part));
-        Ok(())
+        // Its name before it was sealed, which has come back.
+        let parts = self.parts.clone();
+        let is_sealed_too = |part: &mut PartName| match *part {
+            PartName::Segment(name) if !name.sealed => {
+                parts.contains(&PartName::Segment(SegmentName::sealed(name.first)))
+            }
+            _ => false,
+        };
+        self.superseded
+            .extend(self.parts.extract_if(.., is_sealed_too));
     }
 }
 
@@ -119,32 +115,6 @@ fn is_within(compacted: CompactedName, part: PartName) -> bool {
         PartName::Segment(name) => name.first,
     };
     compacted.covers(part.first()) && compacted.covers(last)
-}
-
-/// Whether these files cover every position of the compacted segment, without gaps.
-fn is_whole(
-    disk: &dyn Disk,
-    compacted: CompactedName,
-    parts: &[PartName],
-) -> Result<bool, OpenError> {
-    let mut next = compacted.first;
-    for part in parts {
-        if part.first() != next {
-            continue;
-        }
-        let last = match part {
-            PartName::Compacted(name) => Some(name.last),
-            PartName::Segment(name) => {
-                let path = disk.path().join(name.to_string());
-                last_of(disk, *name).map_err(|error| io_error(&path, error))?
-            }
-        };
-        let Some(last) = last else {
-            return Ok(false);
-        };
-        next = last.saturating_add(1);
-    }
-    Ok(next.checked_sub(1) == Some(compacted.last))
 }
 
 /// The position of the last record of a sealed segment, according to its seal; `None` if there is

@@ -4,6 +4,7 @@ pub(crate) mod dir_listing;
 pub(crate) mod open_options;
 pub(crate) mod read_ahead;
 pub(crate) mod recovery;
+pub(crate) mod renaming;
 
 use rejoin_core::{Record, Snapshot, Violation};
 

@@ -15,6 +15,7 @@ use crate::segment::format::snapshot::{self, SnapshotError};
 use crate::segment::open::Replay;
 use crate::segment::open::dir_listing::DirListing;
 use crate::segment::open::read_ahead::read_ahead;
+use crate::segment::open::renaming;
 use crate::segment::read::index::Index;
 use crate::segment::scan::compacted::CompactedSegment;
 use crate::segment::scan::segment::{Scan, Segment, TornTail, io_error, scan};
@@ -104,6 +105,7 @@ pub(crate) fn recover(disk: &dyn Disk, replay: &mut dyn Replay) -> Result<Recove
         report: OpenReport::default(),
     };
     let io = |source| io_error(disk.path(), source);
+    renaming::restore(disk).map_err(io)?;
     let listing = DirListing::read(disk)?;
     let newest = recovered.restore(disk, &listing, replay)?;
     let read = |visit: &mut dyn FnMut(Record)| recovered.read(disk, &listing.parts, visit);
@@ -121,6 +123,12 @@ pub(crate) fn recover(disk: &dyn Disk, replay: &mut dyn Replay) -> Result<Recove
     }
     recovered.finish_last(disk, listing.has(SPARE))?;
     recovered.rename(disk).map_err(io)?;
+    // The snapshots, too: records are removed on the strength of them.
+    let parts = recovered.parts.iter().map(PartName::to_string);
+    let snapshots = listing.snapshots.iter().map(SnapshotName::to_string);
+    renaming::name_again(disk, parts.chain(snapshots)).map_err(io)?;
+    disk.sync().map_err(io)?;
+    // Only now that the files that replace them are certain to stay.
     for part in &listing.superseded {
         disk.remove(&part.to_string()).map_err(io)?;
     }
@@ -213,7 +221,7 @@ impl Recovered {
         Ok(())
     }
 
-    /// Seals the last segment, or removes it if it has no records. If the disk is full, a spare
+    /// Seals the last segment, or removes it if it has no records. The caller syncs the directory. If the disk is full, a spare
     /// segment gives its room.
     fn finish_last(&mut self, disk: &dyn Disk, has_spare: bool) -> Result<(), OpenError> {
         let Some(Unsealed { file, name, scan }) = self.unsealed.take() else {
@@ -222,7 +230,7 @@ impl Recovered {
         let finish = || {
             if scan.next == name.first {
                 // Nothing in it was ever acknowledged, and the next segment will get the same name.
-                disk.remove(&name.to_string()).and_then(|()| disk.sync())
+                disk.remove(&name.to_string())
             } else {
                 seal_recovered(disk, &*file, name, &scan)
             }
@@ -237,11 +245,8 @@ impl Recovered {
     }
 
     /// Renames the sealed segments that still have their old names. Called only after the whole log
-    /// has been found intact.
+    /// has been found intact. The caller syncs the directory.
     fn rename(&mut self, disk: &dyn Disk) -> io::Result<()> {
-        if self.misnamed.is_empty() {
-            return Ok(());
-        }
         for Misnamed { name, end } in self.misnamed.drain(..) {
             // Zeros may follow the seal of a segment that is not named a sealed one. Under its new
             // name they would be damage.
@@ -253,7 +258,7 @@ impl Recovered {
             let sealed = SegmentName::sealed(name.first).to_string();
             disk.rename(&name.to_string(), &sealed)?;
         }
-        disk.sync()
+        Ok(())
     }
 
     /// Checks that this file continues the log, and returns its number.
@@ -406,8 +411,8 @@ pub(crate) fn newest_snapshot(
     Ok(None)
 }
 
-/// Cuts off an interrupted append, and seals the segment. A crash at any point is harmless: the
-/// next opening does it again.
+/// Cuts off an interrupted append, and seals the segment. The caller syncs the directory. A crash at
+/// any point is harmless: the next opening does it again.
 fn seal_recovered(
     disk: &dyn Disk,
     file: &dyn DiskFile,
@@ -432,8 +437,7 @@ fn seal_recovered(
     disk.rename(
         &name.to_string(),
         &SegmentName::sealed(name.first).to_string(),
-    )?;
-    disk.sync()
+    )
 }
 
 /// The batch without records that ends a segment.

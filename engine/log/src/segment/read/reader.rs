@@ -10,7 +10,7 @@ use crate::segment::read::file_table::FileTable;
 use crate::segment::read::index::{Extent, Index};
 use crate::segment::redactions::{Redactions, redacted};
 use rejoin_core::{Record, Sequence, SessionId};
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// How many extents are looked up while holding the lock once.
@@ -26,9 +26,6 @@ pub(crate) struct Shared {
     pub(crate) redactions: Redactions,
     /// The compactor found the disk full, and would use the room of the spare segment.
     pub(crate) needs_room: AtomicBool,
-    /// How many rounds of the compactor have failed. Each may have been a sync of the directory, after
-    /// which names that were made before it are never durable.
-    pub(crate) failed_rounds: AtomicU64,
 }
 
 impl Shared {
@@ -40,7 +37,6 @@ impl Shared {
             seal_signal: SealSignal::default(),
             redactions: Redactions::default(),
             needs_room: AtomicBool::new(false),
-            failed_rounds: AtomicU64::new(0),
         }
     }
 

@@ -20,6 +20,7 @@ use crate::segment::format::fields::bytes_at;
 use crate::segment::format::header::{HEADER_BYTES, Header, HeaderFault, LogId};
 use crate::segment::format::name::{CompactedName, PartName, SegmentName};
 use crate::segment::open::dir_listing::DirListing;
+use crate::segment::open::renaming::Restored;
 use crate::segment::scan::segment::{TornTail, io_error};
 use crate::segment::scan::tail_scan::next_head;
 use crate::segment::scan::window::Window;
@@ -158,6 +159,7 @@ pub fn verify(
             directory: disk.path().to_owned(),
         });
     };
+    let disk: &dyn Disk = &Restored(disk);
     let listing = DirListing::read(disk)?;
     let parts = parts(disk, &listing)?;
     let total = parts.iter().map(Part::length).sum();

@@ -9,6 +9,8 @@
 //! leave little, and a writer that finds the disk full gets the spare's room.
 
 use crate::disk::{Disk, DiskFile, write_all};
+use crate::segment::format::batch::BATCH_HEAD_BYTES;
+use crate::segment::format::header::HEADER_BYTES;
 use crate::segment::format::name::{SPARE, ZEROING};
 use std::io;
 use std::sync::Arc;
@@ -50,7 +52,7 @@ impl Spares {
         };
         if spares.disk.names()?.iter().any(|name| name == SPARE) {
             let file = spares.disk.open_writable(SPARE)?;
-            if enabled && file.length()? == bytes {
+            if enabled && file.length()? == bytes && is_unused(&*file)? {
                 spares.state = State::Ready(file);
             } else {
                 spares.disk.remove(SPARE)?;
@@ -122,6 +124,14 @@ impl Drop for Spares {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Whether it has no batch. After a failed sync of the directory and a power cut, a segment can have the
+/// name that it had as a spare, besides its own.
+fn is_unused(file: &dyn DiskFile) -> io::Result<bool> {
+    let mut head = [0; BATCH_HEAD_BYTES];
+    let read = file.read_at(&mut head, HEADER_BYTES as u64)?;
+    Ok(head.iter().take(read).all(|byte| *byte == 0))
 }
 
 fn make(disk: &dyn Disk, bytes: u64, stop: &AtomicBool) -> io::Result<Arc<dyn DiskFile>> {

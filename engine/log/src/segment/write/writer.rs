@@ -35,8 +35,6 @@ pub(crate) struct Writer {
     /// An empty file for the next segment, used if there is no spare. It is open ahead of time,
     /// because a process may have no file descriptor left when the segment is needed.
     pub(crate) beginning: Option<Arc<dyn DiskFile>>,
-    /// The value of [`Shared::failed_rounds`] that this file and the spare are from.
-    pub(crate) failed_rounds: u64,
     pub(crate) options: Options,
     pub(crate) log: LogId,
     /// The segment that is written to. `None` before the first append, after sealing, and if the
@@ -262,13 +260,6 @@ impl Writer {
     /// Whether a file for the next segment is open; opens one if needed. False: the process has no
     /// file descriptor left, so the active segment has to grow until it has.
     pub(crate) fn can_begin(&mut self) -> Result<bool, Failure> {
-        let failed_rounds = self.shared.failed_rounds.load(Ordering::SeqCst);
-        if self.failed_rounds != failed_rounds {
-            // Renaming a file whose name is not durable would not make the new name durable.
-            self.failed_rounds = failed_rounds;
-            self.drop_beginning();
-            self.spares.release();
-        }
         if self.beginning.is_none() && !self.spares.is_ready() {
             match self.disk.create(BEGINNING) {
                 Ok(file) => self.beginning = Some(file),

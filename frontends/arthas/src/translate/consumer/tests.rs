@@ -45,6 +45,7 @@ fn created() -> Event {
         server: Server {
             process: 7909,
             version: "0.1.0".into(),
+            node: None,
         },
         timeout: Duration::from_secs(1),
     }
