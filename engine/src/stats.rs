@@ -592,7 +592,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_counted_by_kind_and_by_reason() {
-        let counts = Counts::new(&Views::default());
+        let counts = Counts::new();
         let kind = CommandKind::InterruptAll;
         counts.decided(kind, &Err::<(), _>(Rejection::JobNotFound(JobId(1))));
         counts.decided(kind, &Ok(()));

@@ -333,13 +333,7 @@ fn an_interrupt_reaches_the_program_in_the_foreground_and_the_shell_goes_on() {
     let server = Server::start(data.path(), &[]);
     let terminal = Terminal::start(&server, "exec bash --norc -i");
     terminal.type_keys(&server, b"PS1='in''put> '; sleep 50\n");
-    wait_until("it sleeps", || {
-        let sleeps = |process: &Path| {
-            std::fs::read(process.join("comm")).is_ok_and(|name| name == b"sleep\n")
-        };
-        let running = running_under(&terminal.session);
-        running.iter().any(|process| sleeps(process))
-    });
+    wait_until("it sleeps", || runs_sleep(&terminal));
     let begin = Instant::now();
     let (status, _) = answer(&server, "POST", &terminal.path("/interrupt"), None);
     assert_eq!(status, 202);
@@ -351,6 +345,49 @@ fn an_interrupt_reaches_the_program_in_the_foreground_and_the_shell_goes_on() {
     terminal.type_keys(&server, b"exit 0\n");
     let end = terminal.wait_for_end(&server);
     assert_eq!(end["outcome"], "completed", "{end}");
+}
+
+#[test]
+fn a_command_in_a_terminal_that_an_interrupt_ends_is_interrupted_and_not_failed() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let end_of = |terminal: &Terminal| {
+        let end = terminal.wait_for_end(&server);
+        (text(&end["outcome"]), end["status"].as_i64().unwrap())
+    };
+    let interrupted = Terminal::start(&server, "echo ready; sleep 1000");
+    interrupted.shows(&server, "ready");
+    let (status, _) = answer(&server, "POST", &interrupted.path("/interrupt"), None);
+    assert!(status < 300, "{status}");
+    assert_eq!(end_of(&interrupted), ("interrupted".into(), 130));
+
+    let typed = Terminal::start(&server, "echo ready; sleep 1000");
+    typed.shows(&server, "ready");
+    typed.type_keys(&server, b"\x03");
+    assert_eq!(end_of(&typed), ("interrupted".into(), 130));
+
+    // A shell whose last command was interrupted reports that command's status, but ends for another
+    // reason.
+    for (keys, outcome, status) in [
+        (b"exit\n".as_slice(), "failed", 130),
+        (b"exit 0\n", "completed", 0),
+    ] {
+        let shell = Terminal::start(&server, "exec bash --norc -i");
+        shell.type_keys(&server, b"PS1='in''put> '; sleep 50\n");
+        wait_until("it sleeps", || runs_sleep(&shell));
+        shell.type_keys(&server, b"\x03");
+        shell.shows(&server, "input> ");
+        shell.type_keys(&server, keys);
+        assert_eq!(end_of(&shell), (outcome.into(), status));
+    }
+}
+
+/// Whether `sleep` runs in the job of a terminal.
+fn runs_sleep(terminal: &Terminal) -> bool {
+    let sleeps =
+        |process: &Path| std::fs::read(process.join("comm")).is_ok_and(|name| name == b"sleep\n");
+    let running = running_under(&terminal.session);
+    running.iter().any(|process| sleeps(process))
 }
 
 #[test]

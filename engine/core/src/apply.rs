@@ -8,6 +8,7 @@
 //! are accepted and ignored.
 
 use crate::VecMap;
+use crate::limits::INTERRUPT_TAKES;
 use crate::state::consumers::{Consumer, Consumers};
 use crate::state::deadlines::NextDeadlines;
 use crate::state::idempotency::{AcceptedRequest, IdempotencyKeys, fingerprint};
@@ -202,6 +203,9 @@ fn changes_sessions(event: &Event) -> bool {
     )
 }
 
+/// The byte of the key that interrupts the program in the foreground of a terminal.
+const CTRL_C: u8 = 3;
+
 /// Why the record may not follow `last`, if it may not.
 fn validate_position(record: &Record, last: Sequence, last_moment: Moment) -> Option<&'static str> {
     if !record.follows(last) {
@@ -267,6 +271,7 @@ impl Session {
                     offsets: OutputOffsets::default(),
                     interrupt: None,
                     interrupts: 0,
+                    key: None,
                     is_truncated: false,
                     due: at + *timeout,
                     is_uncertain: false,
@@ -307,11 +312,19 @@ impl Session {
                 if let Some(job) = self.jobs.get_mut(job)
                     && let Input::Open(written) = job.input
                 {
+                    let has_terminal = job.output.terminal().is_some();
+                    // A program that reads single keys may take it for another one: then its status counts.
+                    job.key = (has_terminal && bytes.last() == Some(&CTRL_C)).then_some(at);
                     job.input = if *end {
                         Input::Ended
                     } else {
                         Input::Open(written + bytes.len() as u64)
                     };
+                }
+            }
+            Event::InputHidden { job, .. } => {
+                if let Some(job) = self.jobs.get_mut(job) {
+                    job.key = None;
                 }
             }
             Event::TerminalResized { job, size, .. } => {
@@ -336,7 +349,9 @@ impl Session {
                     // In a terminal it is for the program in the foreground, and the job goes on.
                     let is_key =
                         job.output.terminal().is_some() && *cause == InterruptCause::Requested;
-                    if !is_key {
+                    if is_key {
+                        job.key = Some(at + INTERRUPT_TAKES);
+                    } else {
                         job.interrupt.get_or_insert(*cause);
                     }
                     job.interrupts = job.interrupts.saturating_add(1);
@@ -355,7 +370,6 @@ impl Session {
                 self.consumers.mark_all_uncertain();
             }
             Event::SessionTouched { .. }
-            | Event::InputHidden { .. }
             | Event::LeftoversChosen { .. }
             | Event::RecordsRedacted { .. }
             | Event::StatementRefused { .. }

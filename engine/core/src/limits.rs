@@ -98,6 +98,10 @@ pub const TERMINAL_ROWS: u16 = 500;
 /// Bytes of the name that a client chooses for itself.
 pub const CLIENT_NAME: usize = 64;
 
+/// How long after an interrupt of a terminal its job may end so that it counts as interrupted whatever its
+/// status is.
+pub(crate) const INTERRUPT_TAKES: Duration = Duration::from_secs(10);
+
 /// Characters of a statement that views keep.
 pub const SHOWN_STATEMENT: usize = 1_000;
 

@@ -2,7 +2,7 @@
 
 use crate::event_json::by;
 use crate::view_json;
-use rejoin_accounts::{Denied, FileError, LinkError, OwnTokenError};
+use rejoin_accounts::{Caller, Denied, FileError, LinkError, OwnTokenError};
 use rejoin_engine::{
     CommandError, Controller, JobId, PullError, Record, RedactError, Rejection, ScreenError,
     Unavailable,
@@ -59,6 +59,14 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    /// Somebody who could read a session when the request began may not do so any more.
+    pub(crate) fn ended(caller: &Caller) -> Self {
+        Self::Denied(match caller.link() {
+            Some(_) => Denied::LinkEnded,
+            None => Denied::Expired,
+        })
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::Command(error) => command_status(error),

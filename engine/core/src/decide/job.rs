@@ -5,7 +5,7 @@ use super::{Decision, at_most, fewer_than};
 use crate::state::idempotency::{AcceptedRequest, fingerprint};
 use crate::state::{Input, Job, Session};
 use crate::{
-    Controller, Event, InterruptCause, JobId, JobSlot, Outcome, OutputPosition, Rejection,
+    Controller, Event, Instant, InterruptCause, JobId, JobSlot, Outcome, OutputPosition, Rejection,
     SessionId, State, SubmitJob,
 };
 use alloc::format;
@@ -193,6 +193,7 @@ impl State {
     /// A message that is too long is cut, because the job has finished in any case.
     pub(super) fn report_finished(
         &self,
+        now: Instant,
         session: SessionId,
         job: JobId,
         status: i32,
@@ -203,7 +204,7 @@ impl State {
         let message = message.map(|message| cut(message, self.limits.message));
         let (outcome, message) = match lost {
             true => (Outcome::Lost, message),
-            false => running.outcome(status, message, self.limits.result),
+            false => running.outcome(now, status, message, self.limits.result),
         };
         // A job that was interrupted for its output may still exit with 0, but it has failed.
         let status = if outcome == Outcome::Failed && status == 0 {
@@ -245,11 +246,15 @@ impl Job {
     /// takes precedence over any other message.
     fn outcome(
         &self,
+        now: Instant,
         status: i32,
         message: Option<Arc<str>>,
         result_limit: usize,
     ) -> (Outcome, Option<Arc<str>>) {
+        // In a terminal the job may go on after an interrupt, and end much later for another reason.
+        let is_by_key = |until| now < until || status == STATUS_OF_SIGINT;
         let outcome = match self.interrupt {
+            None if self.key.is_some_and(is_by_key) => Outcome::Interrupted,
             None if status == 0 => Outcome::Completed,
             None | Some(InterruptCause::OutputLimit) => Outcome::Failed,
             Some(
@@ -285,6 +290,9 @@ fn repeated(accepted: AcceptedRequest, fingerprint: u128) -> Rejection {
         Rejection::RequestTaken(accepted.job)
     }
 }
+
+/// The exit status that a shell reports of a program that SIGINT has ended.
+const STATUS_OF_SIGINT: i32 = 130;
 
 /// The exit status of a job that failed with status 0.
 const FAILED_STATUS: i32 = 1;

@@ -104,7 +104,7 @@ impl State {
                 status,
                 message,
                 lost,
-            } => self.report_finished(session, job, status, message, lost),
+            } => self.report_finished(now, session, job, status, message, lost),
             Command::RedactRecords { session, records } => self.redact_records(session, records),
             Command::RemoveSession { session } => self.remove_session(session),
             Command::Expire => Ok(self.expire(now)),

@@ -141,6 +141,8 @@ pub struct JobSnapshot {
     pub interrupt: Option<InterruptCause>,
     /// How often it was interrupted.
     pub interrupts: u32,
+    /// Until when its end follows from an interrupt of the program in its terminal, whatever its status.
+    pub key: Option<Instant>,
     /// Whether its results are no longer logged.
     pub is_truncated: bool,
     /// When it times out.

@@ -232,6 +232,9 @@ pub struct Job {
     pub(crate) offsets: OutputOffsets,
     pub(crate) interrupt: Option<InterruptCause>,
     pub(crate) interrupts: u32,
+    /// The interrupt of the program in the foreground of its terminal, if nothing was typed after it: until
+    /// then, the job's end follows from it whatever its status.
+    pub(crate) key: Option<Instant>,
     /// A result was too long to be logged. Later ones are not logged either, so that the output has
     /// no hole.
     pub(crate) is_truncated: bool,

@@ -2,8 +2,8 @@
 
 use rejoin_core::testing::{SESSION, created, given, given_with, instant};
 use rejoin_core::{
-    Command, Effect, Event, InterruptCause, JobId, JobMode, JobSlot, Limits, Outcome, Rejection,
-    Sequence, SubmitJob, Visibility,
+    Command, Effect, Event, InterruptCause, JobId, JobMode, JobOutput, JobSlot, Limits, Outcome,
+    Rejection, Sequence, SubmitJob, TerminalSize, Visibility,
 };
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub(crate) fn submitted(job: u64, mode: JobMode) -> Event {
         output_limit: OUTPUT,
         request: None,
         input: false,
-        output: rejoin_core::JobOutput::Separate,
+        output: JobOutput::Separate,
         controller: None,
     }
 }
@@ -57,7 +57,7 @@ fn submit(mode: JobMode) -> Command {
         output_limit: OUTPUT,
         request: None,
         input: false,
-        output: rejoin_core::JobOutput::Separate,
+        output: JobOutput::Separate,
         controller: None,
         keeps_leftovers: None,
     })
@@ -213,6 +213,87 @@ fn an_interrupted_job_ends_as_interrupted_whatever_its_status() {
         }])
         .when(instant(3), finish(130))
         .then([finished(1, foreground(), Outcome::Interrupted, 130)]);
+}
+
+/// A job with a terminal, as it was submitted.
+fn in_a_terminal() -> Event {
+    let Event::JobSubmitted {
+        job,
+        mode,
+        statement,
+        timeout,
+        output_limit,
+        request,
+        ..
+    } = submitted(1, foreground())
+    else {
+        panic!("it submits a job");
+    };
+    Event::JobSubmitted {
+        job,
+        mode,
+        statement,
+        timeout,
+        output_limit,
+        request,
+        input: true,
+        output: JobOutput::Terminal(TerminalSize {
+            columns: 80,
+            rows: 24,
+        }),
+        controller: None,
+    }
+}
+
+fn typed(bytes: &str) -> Command {
+    Command::WriteInput {
+        session: SESSION,
+        job: JobId(1),
+        bytes: bytes.as_bytes().into(),
+        end: false,
+        client: None,
+    }
+}
+
+#[test]
+fn a_terminal_ends_as_interrupted_if_its_end_follows_from_an_interrupt() {
+    let asked = || (1, interrupt());
+    let keys = |second, keys| (second, typed(keys));
+    for (commands, second, status, outcome) in [
+        // By the signal, at any time; soon, with any status.
+        (vec![asked()], 2, 130, Outcome::Interrupted),
+        (vec![asked()], 100, 130, Outcome::Interrupted),
+        (vec![asked()], 10, 1, Outcome::Interrupted),
+        (vec![asked()], 10, 0, Outcome::Interrupted),
+        // Later it has another reason.
+        (vec![asked()], 11, 1, Outcome::Failed),
+        (vec![asked()], 11, 0, Outcome::Completed),
+        (vec![asked()], 11, 137, Outcome::Failed),
+        (vec![asked(), (9, interrupt())], 11, 1, Outcome::Interrupted),
+        // Somebody went on in it: a shell whose last command was interrupted says 130, too.
+        (vec![asked(), keys(2, "exit\r")], 3, 130, Outcome::Failed),
+        (vec![asked(), keys(2, "exit\r")], 3, 0, Outcome::Completed),
+        // The key does the same, but a program may take it for another one.
+        (vec![keys(1, "\x03")], 2, 130, Outcome::Interrupted),
+        (vec![keys(1, "\x03")], 2, 0, Outcome::Completed),
+        (vec![keys(1, "\x03")], 2, 1, Outcome::Failed),
+        (
+            vec![keys(1, "\x03"), keys(2, "\x04")],
+            3,
+            130,
+            Outcome::Failed,
+        ),
+        (vec![keys(1, "\x03exit\r")], 3, 0, Outcome::Completed),
+        (vec![], 3, 130, Outcome::Failed),
+    ] {
+        let at = |second| instant(second);
+        let mut story = given([created(), in_a_terminal()]);
+        for (second, command) in commands {
+            story = story.when(at(second), command);
+        }
+        let end = finished(1, foreground(), outcome, status);
+        story.when(at(second), finish(status)).then([end]);
+    }
 }
 
 #[test]
@@ -414,7 +495,7 @@ fn effects_run_interrupt_and_release() {
         statement: "statement".into(),
         slot: JobSlot::Foreground,
         input: false,
-        output: rejoin_core::JobOutput::Separate,
+        output: JobOutput::Separate,
         submission: rejoin_core::Submission {
             sequence: Sequence(2),
             at: instant(1).into(),

@@ -15,8 +15,9 @@ use super::encode::{
 };
 use rejoin_core::{
     ClosedSnapshot, ConsumerSnapshot, ConsumerView, Controller, Description, InputSnapshot,
-    Instant, JobOutput, JobSnapshot, JobState, JobView, Moment, OutputOffsets, RequestSnapshot,
-    Sequence, SessionId, SessionNumber, SessionSnapshot, Snapshot, Timestamp, ViewSnapshot,
+    Instant, JobId, JobOutput, JobSnapshot, JobState, JobView, Moment, OutputOffsets,
+    RequestSnapshot, Sequence, SessionId, SessionNumber, SessionSnapshot, Snapshot, Timestamp,
+    ViewSnapshot,
 };
 use std::sync::Arc;
 
@@ -62,13 +63,26 @@ pub fn encode_snapshot(snapshot: &Snapshot, out: &mut Vec<u8>) {
     });
     put_number(out, *revision);
     put_time(out, *changed);
-    // Left out if there are none, as in snapshots of servers that did not know them.
-    if !descriptions.is_empty() {
+    // What comes last is left out if there is none, as in snapshots of servers that did not know it.
+    let keys = keys(sessions);
+    if !descriptions.is_empty() || !keys.is_empty() {
         put_list(out, descriptions, |out, (number, description)| {
             put_number(out, number.0);
             put_description(out, description);
         });
     }
+    if !keys.is_empty() {
+        put_list(out, &keys, |out, (job, until)| {
+            put_job(out, *job);
+            put_instant(out, *until);
+        });
+    }
+}
+
+/// The jobs whose terminal was interrupted, and until when that explains their end.
+fn keys(sessions: &[SessionSnapshot]) -> Vec<(JobId, Instant)> {
+    let jobs = sessions.iter().flat_map(|session| &session.jobs);
+    jobs.filter_map(|job| Some((job.id, job.key?))).collect()
 }
 
 /// Decodes a snapshot.
@@ -87,7 +101,7 @@ pub fn decode_snapshot(bytes: &[u8]) -> Result<Snapshot, DecodeError> {
 /// If these are not the bytes of such a snapshot.
 pub(crate) fn decode_snapshot_of(version: u32, bytes: &[u8]) -> Result<Snapshot, DecodeError> {
     let mut parts = Parts::new(bytes);
-    let snapshot = Snapshot {
+    let mut snapshot = Snapshot {
         last_number: parts.number("last_number")?,
         last_job: parts.number("last_job")?,
         last: moment(&mut parts, version, "last")?,
@@ -108,28 +122,49 @@ pub(crate) fn decode_snapshot_of(version: u32, bytes: &[u8]) -> Result<Snapshot,
         })?,
         revision: parts.number("revision")?,
         changed: parts.timestamp("changed")?,
-        descriptions: match parts.is_empty() {
-            true => vec![],
-            false => descriptions(&mut parts)?,
-        },
+        descriptions: descriptions(&mut parts)?,
     };
+    if !parts.is_empty() {
+        let keys = list(&mut parts, "keys", |parts| {
+            Ok((job(parts)?, parts.instant("key.until")?))
+        })?;
+        put_back(&keys, &mut snapshot)?;
+    }
     parts.end()?;
     Ok(snapshot)
 }
 
-/// The titles and labels of sessions, at least one.
+/// The titles and labels of sessions. Where nothing follows, there is a list only if it has some.
 fn descriptions(
     parts: &mut Parts<'_>,
 ) -> Result<Vec<(SessionNumber, Arc<Description>)>, DecodeError> {
+    if parts.is_empty() {
+        return Ok(vec![]);
+    }
     let found = list(parts, "descriptions", |parts| {
         let number = SessionNumber(parts.number("description.session")?);
         Ok((number, Arc::new(description(parts)?)))
     })?;
-    match found.is_empty() {
+    match found.is_empty() && parts.is_empty() {
         true => Err(DecodeError::InvalidNumber {
             field: "descriptions",
         }),
         false => Ok(found),
+    }
+}
+
+/// Gives the keys, at least one, to their jobs.
+fn put_back(found: &[(JobId, Instant)], snapshot: &mut Snapshot) -> Result<(), DecodeError> {
+    let jobs = snapshot.sessions.iter_mut().flat_map(|it| &mut it.jobs);
+    let mut left = found.iter().peekable();
+    for job in jobs {
+        if let Some((_, until)) = left.next_if(|(id, _)| *id == job.id) {
+            job.key = Some(*until);
+        }
+    }
+    match found.is_empty() || left.next().is_some() {
+        true => Err(DecodeError::InvalidNumber { field: "keys" }),
+        false => Ok(()),
     }
 }
 
@@ -244,6 +279,8 @@ fn session(parts: &mut Parts<'_>, version: u32) -> Result<SessionSnapshot, Decod
                         stderr: parts.number("job.offsets.stderr")?,
                     },
                 },
+                // In a list of its own, at the end.
+                key: None,
                 is_truncated: flag(parts, "job.is_truncated")?,
                 due: parts.instant("job.due")?,
                 is_uncertain: flag(parts, "job.is_uncertain")?,

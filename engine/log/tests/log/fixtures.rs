@@ -369,6 +369,7 @@ fn redacting() -> Vec<(Vec<Arc<Record>>, bool)> {
                 server: Server {
                     process: 1,
                     version: "0.1.0".into(),
+                    node: None,
                 },
             }),
             false,

@@ -74,6 +74,7 @@ fn open_session() -> (SessionSnapshot, Vec<u8>) {
         },
         interrupt: Some(InterruptCause::Shutdown),
         interrupts: 2,
+        key: None,
         is_truncated: false,
         due: instant(9),
         is_uncertain: true,
@@ -94,6 +95,7 @@ fn open_session() -> (SessionSnapshot, Vec<u8>) {
         offsets: OutputOffsets::default(),
         interrupt: None,
         interrupts: 0,
+        key: None,
         is_truncated: true,
         due: instant(0),
         is_uncertain: false,
@@ -281,7 +283,17 @@ fn a_snapshot_of_version_4_is_these_bytes() {
         ..snapshot
     };
     assert_eq!(encoded(&without), expected[..before]);
-    assert_eq!(decode_snapshot(&expected[..before]), Ok(without));
+    assert_eq!(decode_snapshot(&expected[..before]).as_ref(), Ok(&without));
+    // Nor did it have the interrupts of terminals, which follow them.
+    let mut interrupted = without;
+    interrupted.sessions[0].jobs[1].key = Some(instant(300));
+    let keys = [&expected[..before], b"\x00\x01\xad\x02\xac\x02"].concat();
+    assert_eq!(encoded(&interrupted), keys);
+    assert_eq!(decode_snapshot(&keys), Ok(interrupted));
+    for wrong in [b"\x00\x00".as_slice(), b"\x00\x01\xae\x02\x01"] {
+        let bytes = [&expected[..before], wrong].concat();
+        assert!(decode_snapshot(&bytes).is_err(), "{wrong:?}");
+    }
     let longer = [&expected[..], b"\x00"].concat();
     assert!(decode_snapshot(&longer).is_err());
     assert_eq!(decode_snapshot(&[0; 11]), Ok(Snapshot::default()));

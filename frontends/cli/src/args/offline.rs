@@ -100,6 +100,7 @@ impl LogPlace {
             cacert: self.cacert.clone(),
             insecure: self.insecure,
             client_config: self.client_config.clone(),
+            link: None,
         })
     }
 

@@ -114,6 +114,11 @@ impl Api {
         self.server.is_local
     }
 
+    /// Whether it asks by a link, which shows one session and changes nothing.
+    pub(crate) fn is_by_link(&self) -> bool {
+        self.server.is_by_link()
+    }
+
     pub(crate) fn get(&self, path: &str) -> Result<Value, ClientError> {
         let request = self.built(self.request("GET", path).body(()))?;
         self.answer(self.sent(request))
@@ -262,13 +267,13 @@ impl Api {
                     .map_err(|_| self.not_rejoin("a response that is not JSON")),
             };
         }
-        if status == StatusCode::UNAUTHORIZED {
+        let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
+        if status == StatusCode::UNAUTHORIZED && problem.code != "link_ended" {
             return Err(match self.server.authorization {
                 Some(_) => ClientError::WrongLogin,
                 None => ClientError::LoginRequired,
             });
         }
-        let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
         if problem.code.is_empty() {
             return Err(match status.as_u16() {
                 // From a proxy, while the server is down.

@@ -63,7 +63,7 @@ fn notify(words: &str) {
 }
 
 fn run_to_end(args: &RunArgs) -> Result<ExitCode, ClientError> {
-    let api = Api::following(&args.server, args.connection.reconnect_for.0)?;
+    let api = Api::following(&args.server, args.connection.reconnecting.reconnect_for.0)?;
     let wanted = Wanted {
         statement: statement(&args.command),
         session: args.session.as_deref(),
@@ -71,7 +71,7 @@ fn run_to_end(args: &RunArgs) -> Result<ExitCode, ClientError> {
         keeps: args.keep || args.detach,
         user: args.new_session.user.as_deref(),
         service: args.new_session.service.as_deref(),
-        patience: args.connection.reconnect_for.0,
+        patience: args.connection.reconnecting.reconnect_for.0,
         timeout: args.timeout.map(|it| it.0),
         leftovers: args.leftover_processes,
     };
@@ -125,7 +125,7 @@ fn run_to_end(args: &RunArgs) -> Result<ExitCode, ClientError> {
     if has_input {
         run.pass_input();
     }
-    run.follow(sequence, args.connection.reconnect_for.0)
+    run.follow(sequence, args.connection.reconnecting.reconnect_for.0)
 }
 
 /// A command to run, and where.

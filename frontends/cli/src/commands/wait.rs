@@ -6,7 +6,7 @@ use crate::args::WaitArgs;
 use crate::client::ClientError;
 use crate::client::api::Api;
 use crate::client::limits::{ANSWER, FIRST_PAUSE, LONGEST_PAUSE, LONGEST_WAIT};
-use crate::client::resolve::{identity, resolve};
+use crate::client::resolve::{address, identity, resolve};
 use crate::offline::warn;
 use rejoin_core::{Event, JobId, JobMode, JobSlot, Outcome, Visibility};
 use rejoin_engine::{Runtime, SmolRuntime};
@@ -18,17 +18,17 @@ use std::time::Duration;
 
 /// Waits; returns the exit status of the job.
 pub(crate) fn run(args: &WaitArgs) -> Result<ExitCode, ClientError> {
-    let api = Api::new(&args.at.server)?;
+    let (api, name) = address(&args.at)?;
     let begun = SmolRuntime.elapsed();
     let deadline = args.timeout.map(|it| begun.saturating_add(it.0));
-    let patience = args.reconnect_for.0;
+    let patience = args.reconnecting.reconnect_for.0;
     let mut waiter = Waiter {
         api,
         patience,
         begun,
         deadline,
     };
-    let found = waiter.asked(Duration::ZERO, |api| resolve(api, &args.at.session));
+    let found = waiter.asked(Duration::ZERO, |api| resolve(api, &name));
     let Some(shown) = found? else {
         return Ok(ExitCode::from(TIMED_OUT));
     };
