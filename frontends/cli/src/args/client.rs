@@ -40,6 +40,10 @@ pub(crate) struct ServerArgs {
     /// ~/.config/rejoin/client.toml, if it exists]
     #[arg(long, value_name = "FILE", env = "REJOIN_CLIENT_CONFIG", help_heading = SERVER)]
     pub(crate) client_config: Option<PathBuf>,
+
+    /// The secret of a link, which is used instead of all other credentials
+    #[arg(skip)]
+    pub(crate) link: Option<String>,
 }
 
 const SERVER: &str = "Server";
@@ -47,7 +51,7 @@ const SERVER: &str = "Server";
 /// A session on a server.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SessionAt {
-    /// The session: its number, or its ID or a prefix of it
+    /// The session: its number, or its ID or a prefix of it; to watch by a link, the link's address
     #[arg(value_name = "SESSION")]
     pub(crate) session: String,
 
@@ -74,6 +78,13 @@ pub(crate) struct ConnectionArgs {
     #[arg(long, value_name = "KEY", env = "REJOIN_PREFIX_KEY", default_value = PREFIX)]
     pub(crate) prefix_key: PrefixKey,
 
+    #[command(flatten)]
+    pub(crate) reconnecting: ReconnectArgs,
+}
+
+/// What happens when the connection breaks.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReconnectArgs {
     /// How long to try to reconnect when the server doesn't answer
     #[arg(long, value_name = "TIME", default_value = "5m")]
     pub(crate) reconnect_for: Wait,
@@ -195,6 +206,9 @@ Examples:
 /// and what is typed goes to the command, unless somebody else controls it. Ctrl-\ t takes control,
 /// Ctrl-\ d leaves, and Ctrl-\ ? shows more keys. A terminal here that is smaller than the command's
 /// shows what fits. Who controls it sets the size. Of terminals that have ended, the text is shown.
+///
+/// With the address of a link, as `rejoin link add` and the console's Share give it, it watches that
+/// session and needs no account. Put it in quotes. Others on this machine can see the command line.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = ATTACH_EXAMPLES)]
 pub(crate) struct AttachArgs {
@@ -234,6 +248,7 @@ Exit status:
 Examples:
   rejoin attach 3
   rejoin attach b09f --since 10m
+  rejoin attach 'https://rejoin.example/#session=3&link=rejoin_link_…'
   rejoin attach 3 --json | jq 'select(.type == \"job-finished\")'
 ";
 
@@ -519,7 +534,7 @@ pub(crate) struct DeleteArgs {
 /// that a command exported, which the server keeps for the session's next command: `unset` them in a command
 /// of the session, or delete the session.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = REDACT_EXAMPLES)]
+#[command(after_long_help = REDACT_EXAMPLES, override_usage = REDACT_USAGE)]
 pub(crate) struct RedactArgs {
     #[command(flatten)]
     pub(crate) at: SessionAt,
@@ -529,21 +544,29 @@ pub(crate) struct RedactArgs {
     pub(crate) records: Vec<u64>,
 
     /// Redact all results and inputs with the first line of FILE, also where it is spread over several of
-    /// one job. `-` is standard input
+    /// one job, or where colours and other escape sequences are in between. `-` is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "records")]
     pub(crate) text_file: Option<PathBuf>,
+
+    /// Redact without asking
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 
     /// Print one JSON object: `session`, `records`, and `sequence`, the record that says so
     #[arg(long)]
     pub(crate) json: bool,
 }
 
+const REDACT_USAGE: &str = "\
+rejoin redact [OPTIONS] <SESSION> <RECORD>...
+       rejoin redact [OPTIONS] <SESSION> --text-file <FILE>";
+
 const REDACT_EXAMPLES: &str = "\
 Examples:
   Redact all that has a password in it:
     rejoin redact 17 --text-file ~/password
-  Redact two records:
-    rejoin redact 17 5 6
+  Redact two records without being asked:
+    rejoin redact 17 5 6 --yes
 
 Exit status:
   0  redacted
@@ -682,9 +705,8 @@ pub(crate) struct WaitArgs {
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<Wait>,
 
-    /// How long to try to reconnect when the server doesn't answer
-    #[arg(long, value_name = "TIME", default_value = "5m")]
-    pub(crate) reconnect_for: Wait,
+    #[command(flatten)]
+    pub(crate) reconnecting: ReconnectArgs,
 
     /// Print the job, as in the server's API, when it has ended
     #[arg(long)]

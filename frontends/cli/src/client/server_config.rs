@@ -2,7 +2,8 @@
 //!
 //! Invariant: a password never comes from the command line, which others on this machine can see, nor
 //! from a file that others can read, and is sent unencrypted to another machine only with
-//! --insecure.
+//! --insecure. A link may come from the command line: it shows one session, for a time. It is sent to
+//! the server in its address alone, and nothing else is sent there.
 
 use super::ClientError;
 use super::limits::FILE_BYTES;
@@ -59,6 +60,12 @@ impl ServerConfig {
         }
     }
 
+    /// Whether requests are sent by a link.
+    pub(crate) fn is_by_link(&self) -> bool {
+        let authorization = self.authorization.as_deref();
+        authorization.is_some_and(|it| it.starts_with(BY_LINK))
+    }
+
     /// Combines the arguments, the environment and the file.
     pub(crate) fn load(args: &ServerArgs) -> Result<Self, ClientError> {
         let file = match &args.client_config {
@@ -80,6 +87,25 @@ impl ServerConfig {
         file: Settings,
         Secrets { password, token }: Secrets,
     ) -> Result<Self, ClientError> {
+        if let Some(link) = &args.link {
+            // Whatever the environment and the file have is for another server.
+            let own = ServerArgs {
+                link: None,
+                login: None,
+                password_file: None,
+                token_file: None,
+                ..args.clone()
+            };
+            let secrets = Secrets {
+                password: None,
+                token: Some(link.clone()),
+            };
+            let file = Settings {
+                cacert: file.cacert,
+                ..Settings::default()
+            };
+            return Self::of(&own, file, secrets);
+        }
         let url = args.server.clone().or(file.server);
         let url = url.unwrap_or_else(|| DEFAULT.to_owned());
         let url = url.trim_end_matches('/').to_owned();
@@ -209,6 +235,9 @@ fn wrong(words: String) -> ClientError {
     ClientError::Settings(words)
 }
 
+/// How the `Authorization` of a link begins.
+const BY_LINK: &str = "Bearer rejoin_link_";
+
 const DEFAULT: &str = "http://127.0.0.1:8563";
 
 /// Is resolved without asking anybody.
@@ -301,6 +330,25 @@ mod tests {
         assert!(config(&args, None).unwrap_err().contains("no password"));
         args.password_file = None;
         assert!(config(&args, None).unwrap_err().contains("REJOIN_PASSWORD"));
+    }
+
+    #[test]
+    fn a_link_is_sent_alone() {
+        let file: Settings =
+            toml::from_str("server = 'https://far'\nlogin = 'anna'\ncacert = 'ca.pem'").unwrap();
+        let mut args = args("https://near/", Some("bo"));
+        args.link = Some("rejoin_link_a".to_owned());
+        let secrets = Secrets {
+            password: Some("secret".to_owned()),
+            token: Some("rejoin_abc".to_owned()),
+        };
+        let found = ServerConfig::of(&args, file, secrets).unwrap();
+        assert_eq!(found.url, "https://near");
+        assert_eq!(found.authorization.as_deref(), Some("Bearer rejoin_link_a"));
+        assert_eq!(found.cacert, Some("ca.pem".into()));
+        assert!(found.is_by_link());
+        args.server = Some("http://rejoin.example".to_owned());
+        assert!(config(&args, None).unwrap_err().contains("unencrypted"));
     }
 
     #[test]
