@@ -530,9 +530,11 @@ pub(crate) struct DeleteArgs {
 /// rewritten where it has the bytes. A session that has ended can be redacted, too. What a command line
 /// says can't: delete the session.
 ///
-/// Copies elsewhere stay: backups, exported files, and what somebody's terminal still shows.
+/// Copies elsewhere stay: backups, exported files, and what somebody's terminal still shows. So do variables
+/// that a command exported, which the server keeps for the session's next command: `unset` them in a command
+/// of the session, or delete the session.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = REDACT_EXAMPLES)]
+#[command(after_long_help = REDACT_EXAMPLES, override_usage = REDACT_USAGE)]
 pub(crate) struct RedactArgs {
     #[command(flatten)]
     pub(crate) at: SessionAt,
@@ -542,21 +544,29 @@ pub(crate) struct RedactArgs {
     pub(crate) records: Vec<u64>,
 
     /// Redact all results and inputs with the first line of FILE, also where it is spread over several of
-    /// one job. `-` is standard input
+    /// one job, or where colours and other escape sequences are in between. `-` is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "records")]
     pub(crate) text_file: Option<PathBuf>,
+
+    /// Redact without asking
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 
     /// Print one JSON object: `session`, `records`, and `sequence`, the record that says so
     #[arg(long)]
     pub(crate) json: bool,
 }
 
+const REDACT_USAGE: &str = "\
+rejoin redact [OPTIONS] <SESSION> <RECORD>...
+       rejoin redact [OPTIONS] <SESSION> --text-file <FILE>";
+
 const REDACT_EXAMPLES: &str = "\
 Examples:
   Redact all that has a password in it:
     rejoin redact 17 --text-file ~/password
-  Redact two records:
-    rejoin redact 17 5 6
+  Redact two records without being asked:
+    rejoin redact 17 5 6 --yes
 
 Exit status:
   0  redacted
