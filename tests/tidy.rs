@@ -108,6 +108,7 @@ const EDGES: [(&str, &[&str]); 24] = [
             "rejoin-replay",
             "rejoin-runner-arthas",
             "rejoin-screen",
+            "rejoin-search",
         ],
     ),
     (

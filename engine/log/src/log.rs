@@ -98,6 +98,11 @@ pub trait LogReader: fmt::Debug + Send + Sync {
         limit: ReadLimit,
     ) -> Result<Vec<Arc<Record>>, ReadError>;
 
+    /// Sessions of which the log has records, in the order of their identities: the first `limit` after
+    /// `after`, or the first of all. Sessions that were removed are among them for as long as the log
+    /// remembers that.
+    fn sessions(&self, after: Option<SessionId>, limit: usize) -> Vec<SessionId>;
+
     /// How many redactions are recorded and not carried out in all files yet.
     fn pending_redactions(&self) -> u64 {
         0

@@ -188,6 +188,10 @@ struct MutantReader {
 }
 
 impl LogReader for MutantReader {
+    fn sessions(&self, after: Option<SessionId>, limit: usize) -> Vec<SessionId> {
+        self.reader.sessions(after, limit)
+    }
+
     fn read(
         &self,
         session: SessionId,

@@ -367,7 +367,7 @@ impl Native {
         if accept.contains(EVENT_STREAM) {
             return self.stream(http).await;
         }
-        let (caller, session, _visit) = self.reader(http).await?;
+        let (caller, session, _visit) = self.reader_to_the_end(http).await?;
         let query = Query::parse(http.url(), &["after", "limit", "wait"])?;
         let cursor = cursor_of(&query)?;
         let after = cursor.after;
@@ -403,7 +403,7 @@ impl Native {
     }
 
     pub(crate) async fn stream(&self, http: &Request) -> HandlerResult {
-        let (caller, session, visit) = self.reader(http).await?;
+        let (caller, session, visit) = self.reader_to_the_end(http).await?;
         let query = Query::parse(http.url(), &["after", "client"])?;
         let client = client_of(&caller, &query)?.map(|it| it.client.clone());
         // A browser that reconnects sends the last ID that it has got, to the URL of its first request.
@@ -515,11 +515,22 @@ impl Native {
 
     /// The session that the path names: by its UUID, or by its number if the caller may see it.
     /// Numbers are not secret, so knowing one gives no access.
+    ///
+    /// # Errors
+    ///
+    /// Also if the session was removed: then who deleted it.
     pub(crate) async fn session(
         &self,
         http: &Request,
         caller: &Caller,
     ) -> Result<SessionId, Fault> {
+        let session = self.named(http, caller).await?;
+        self.check_removal(session, param(http, "session")).await?;
+        Ok(session)
+    }
+
+    /// As [`Self::session`], but also of a session that was removed, whose last event says so.
+    pub(crate) async fn named(&self, http: &Request, caller: &Caller) -> Result<SessionId, Fault> {
         let name = param(http, "session");
         let unknown = || Fault::SessionNotFound(name.to_owned());
         let session = match name.parse() {
@@ -548,6 +559,21 @@ impl Native {
         };
         http.log_session(session);
         Ok(session)
+    }
+
+    /// Refuses a session that was removed. `name` is what the request calls it.
+    pub(crate) async fn check_removal(&self, session: SessionId, name: &str) -> Result<(), Fault> {
+        // Of one that ended long ago the views know nothing, and the log may have all.
+        if self.engine.view(|views| views.session(session).is_some()) {
+            return Ok(());
+        }
+        match self.engine.removal(session).await {
+            Some(removal) => Err(Fault::SessionGone {
+                session: name.to_owned(),
+                removal,
+            }),
+            None => Ok(()),
+        }
     }
 
     /// The engine for commands of a caller: their records say who asked.

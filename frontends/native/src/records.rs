@@ -297,6 +297,15 @@ fn names_consumer(event: &Event) -> bool {
     )
 }
 
+/// The record without the token of a consumer; none if it has no token.
+pub(crate) fn without_token(record: &Record) -> Option<Record> {
+    names_consumer(&record.event).then(|| {
+        let mut masked = record.clone();
+        mask(&mut masked.event, false);
+        masked
+    })
+}
+
 /// Removes the token of a consumer, and what a hidden job ran, took and printed.
 fn mask(event: &mut Event, is_hidden: bool) {
     match event {

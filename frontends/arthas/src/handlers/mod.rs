@@ -141,8 +141,8 @@ impl Arthas {
     pub(crate) async fn or_removed(&self, fault: Fault, named: Option<SessionId>) -> Fault {
         match (fault, named) {
             (Fault::SessionNotFound(name), Some(session)) => {
-                match self.engine.removed(session).await {
-                    Some(last) => Fault::SessionRemoved { session, last },
+                match self.engine.removal(session).await {
+                    Some(removal) => Fault::SessionRemoved { session, removal },
                     None => Fault::SessionNotFound(name),
                 }
             }

@@ -6,6 +6,7 @@ use super::limits::PAGE;
 use crate::args::{ServerArgs, SessionAt};
 use rejoin_core::SessionId;
 use serde_json::Value;
+use std::time::Duration;
 
 /// The session that `name` refers to, in the server's detailed form.
 ///
@@ -70,11 +71,19 @@ pub(crate) fn identity(session: &Value) -> Result<(String, SessionId), ClientErr
 ///
 /// If there is no such server, or the address is none of a link.
 pub(crate) fn address(at: &SessionAt) -> Result<(Api, String), ClientError> {
+    address_following(at, Duration::MAX)
+}
+
+/// As [`address`], for a command that is followed, and for which the server may be away so long.
+pub(crate) fn address_following(
+    at: &SessionAt,
+    patience: Duration,
+) -> Result<(Api, String), ClientError> {
     let is_address = ["http://", "https://"]
         .iter()
         .any(|it| at.session.starts_with(it));
     if !is_address {
-        return Ok((Api::new(&at.server)?, at.session.clone()));
+        return Ok((Api::following(&at.server, patience)?, at.session.clone()));
     }
     let Some((server, session, link)) = link_parts(&at.session) else {
         // Not repeated here: it may have a secret in it.
@@ -87,7 +96,7 @@ pub(crate) fn address(at: &SessionAt) -> Result<(Api, String), ClientError> {
         link: Some(link.to_owned()),
         ..at.server.clone()
     };
-    Ok((Api::new(&by_link)?, session.to_owned()))
+    Ok((Api::following(&by_link, patience)?, session.to_owned()))
 }
 
 /// The server, the session and the secret in a link's address.

@@ -5,7 +5,7 @@ use crate::args::AttachArgs;
 use crate::client::ClientError;
 use crate::client::api::Api;
 use crate::client::event::SessionEvent;
-use crate::client::resolve::{address, identity, resolve};
+use crate::client::resolve::{address_following, identity, resolve};
 use crate::client::stream::{Events, Next, line};
 use crate::commands::replay::may_be_styled;
 use crate::offline::{Bound, warn};
@@ -20,7 +20,7 @@ use std::time::Duration;
 
 /// Shows the session until it ends.
 pub(crate) fn attach(args: &AttachArgs) -> Result<(), ClientError> {
-    let (api, name) = address(&args.at)?;
+    let (api, name) = address_following(&args.at, args.connection.reconnecting.reconnect_for.0)?;
     let shown = resolve(&api, &name)?;
     let (session, id) = identity(&shown)?;
     let (after, from) = match (args.no_history, args.since) {

@@ -17,7 +17,7 @@ pub(crate) fn run(args: &ShellArgs) -> Result<ExitCode, ClientError> {
             "`rejoin shell` needs a terminal; use `rejoin run` without one".to_owned(),
         ));
     }
-    let api = Api::new(&args.server)?;
+    let api = Api::following(&args.server, args.connection.reconnecting.reconnect_for.0)?;
     if let Some(name) = &args.session
         && let session = resolve(&api, name)?
         && let Some(job) = running_terminal(&session)

@@ -11,14 +11,14 @@ use crate::error::RpcError;
 use crate::job::{JobFacts, Unknown, wait_for_end};
 use crate::limits::{INTERRUPT_WAIT, JOBS, MAX_PAGE, OUTPUT, PAGE};
 use crate::message::Call;
-use crate::output::{OutputReader, OutputStream, Position, Show};
+use crate::output::{Gap, OutputReader, OutputStream, Position, Show};
 use crate::report::{self, OutputPart, failure};
 use crate::tasks::instant;
 use arguments::{Name, output_bytes, parse, position, wait};
 use rejoin_accounts::Permission;
 use rejoin_engine::{
-    CommandError, EndedSessions, Engine, JobId, JobSlot, JobState, JobView, LossCause, PullError,
-    Rejection, ScreenError, Selection, SessionId, SessionPager, SessionView, TerminalSize,
+    CommandError, EndedSessions, Engine, JobId, JobSlot, JobState, JobView, PullError, Rejection,
+    ScreenError, Selection, SessionId, SessionPager, SessionView, TerminalSize,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -282,15 +282,8 @@ async fn transcript(
     let piece = reader.follow(from, most, context.patience(wait)).await?;
     let more = piece.end == crate::output::PieceEnd::Full;
     let next = piece.next;
-    let gaps: Vec<Value> = piece
-        .gaps
-        .iter()
-        .map(
-            |(first, last, cause)| json!({"first": first.0, "last": last.0, "cause": cause.name()}),
-        )
-        .collect();
-    let is_removed = |cause: &LossCause| matches!(cause, LossCause::Retention { .. });
-    let ended = piece.gaps.iter().any(|(_, _, cause)| is_removed(cause))
+    let gaps: Vec<Value> = piece.gaps.iter().map(Gap::json).collect();
+    let ended = piece.gaps.iter().any(|gap| gap.is_removal)
         || context.engine().view(|views| {
             let view = views.session(session);
             view.is_none_or(|view| view.closed.is_some())
