@@ -891,6 +891,10 @@ mod tests {
             self.read.fetch_add(read.len() as u64, Ordering::Relaxed);
             Ok(read)
         }
+
+        fn sessions(&self, _: Option<SessionId>, _: usize) -> Vec<SessionId> {
+            vec![SESSION]
+        }
     }
 
     /// A terminal that has written much, and whose screens were logged at `places` as those of the other
