@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The crates of this workspace that each of them may depend on.
-const EDGES: [(&str, &[&str]); 23] = [
+const EDGES: [(&str, &[&str]); 24] = [
     ("rejoin-core", &[]),
     ("rejoin-metrics", &[]),
     ("rejoin-log", &["rejoin-core", "rejoin-metrics"]),
@@ -24,6 +24,16 @@ const EDGES: [(&str, &[&str]); 23] = [
             "rejoin-log",
             "rejoin-metrics",
             "rejoin-screen",
+        ],
+    ),
+    (
+        "rejoin-node",
+        &[
+            "rejoin-core",
+            "rejoin-log",
+            "rejoin-cluster",
+            "rejoin-log-jetstream",
+            "rejoin-engine",
         ],
     ),
     ("rejoin-runner-arthas", &["rejoin-engine"]),
@@ -98,6 +108,7 @@ const EDGES: [(&str, &[&str]); 23] = [
             "rejoin-replay",
             "rejoin-runner-arthas",
             "rejoin-screen",
+            "rejoin-search",
         ],
     ),
     (

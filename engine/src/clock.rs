@@ -3,10 +3,45 @@
 //! The runtime's stopwatch drives the log's clock: setting the wall clock does not change it.
 
 use crate::{Runtime, limits};
-use rejoin_core::{Instant, Moment, Timestamp};
+use rejoin_core::{Instant, Moment, Numbering, SessionId, Timestamp};
 use rejoin_log::{ClockAnchor, Log};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What the clocks of an engine's logs show at one moment: see [`Engine::clocks`](crate::Engine::clocks).
+#[derive(Clone, Debug)]
+pub struct LogClocks {
+    numbering: Numbering,
+    at: Timestamp,
+    /// By the numbers of the logs.
+    logs: Arc<[Instant]>,
+}
+
+impl LogClocks {
+    pub(crate) fn new(numbering: Numbering, at: Timestamp, logs: Arc<[Instant]>) -> Self {
+        Self {
+            numbering,
+            at,
+            logs,
+        }
+    }
+
+    /// The moment, on the clock of the log that a session is in.
+    pub fn now(&self, session: SessionId) -> Moment {
+        let log = self.logs.get(usize::from(self.numbering.log_of(session)));
+        Moment {
+            at: self.at,
+            clock: log.copied().unwrap_or(Instant::FIRST),
+        }
+    }
+}
+
+/// Those of an engine with one log.
+impl From<Moment> for LogClocks {
+    fn from(now: Moment) -> Self {
+        Self::new(Numbering::ALONE, now.at, [now.clock].into())
+    }
+}
 
 /// The log's clock in this process. It only runs forward.
 #[derive(Debug)]

@@ -100,7 +100,7 @@ impl Engine {
         let node = Node::new(config, runtime, services, clock, views, None, log_metrics);
         let _ = node.takeover.set(resumption.takeover.clone());
         let ending = node.committed.ending().clone();
-        let log = OwnedLog::start(&node, resumption, 0, ending);
+        let log = OwnedLog::start(&node, number, resumption, 0, ending);
         node.logs.set(number, LogRole::Owned(Arc::new(log)));
         Ok(Self::of(node))
     }

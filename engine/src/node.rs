@@ -54,7 +54,7 @@ impl Node {
         peers: Option<Arc<dyn Peers>>,
         log_metrics: Option<Arc<LogMetrics>>,
     ) -> Self {
-        let counts = Arc::new(Counts::new(&views));
+        let counts = Arc::new(Counts::new());
         let committed = Arc::new(Committed::new(views, config.recent_bytes));
         Self {
             log_reads: LogReadQueue::start(&runtime),

@@ -4,6 +4,10 @@
 //! Reads are never sent: each node has a copy of all logs. So what can be asked is what only the writer of
 //! a log can decide, and how far its log has come.
 
+mod bytes;
+
+pub use bytes::PeerBytesError;
+
 use crate::error::{CommandError, PullError};
 use futures::future::BoxFuture;
 use rejoin_core::{Actor, Command, ConsumerId, Controller, JobId, Record, Sequence, SessionId};

@@ -85,9 +85,22 @@ impl Engine {
     ) -> Result<Pulled, PullError> {
         let _counted = self.node.counts.pulls.enter();
         let number = self.node.logs.number_of(pull.session);
+        let mut is_confirmed = self.node.peers.is_none();
         loop {
             if let Some(LogRole::Owned(log)) = self.node.logs.role(number) {
-                return self.pull_owned(&log, &pull).await;
+                let pulled = self.pull_owned(&log, &pull).await;
+                let is_missing = matches!(
+                    pulled,
+                    Err(PullError::SessionNotFound | PullError::ConsumerNotFound)
+                );
+                if !is_missing || is_confirmed {
+                    return pulled;
+                }
+                // Another node may have taken the log.
+                let caught_up = self.catch_up(pull.session).await;
+                caught_up.map_err(PullError::Unavailable)?;
+                is_confirmed = true;
+                continue;
             }
             let id = self.node.runtime.random();
             let begin = PeerRequest::BeginPull {

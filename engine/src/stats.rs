@@ -5,13 +5,14 @@
 use crate::limits::{PENDING_REDACTIONS, SCREEN_CELLS, SCREENS};
 use crate::trace::trace_jump;
 use rejoin_core::{
-    CloseCause, Command, Event, LeaveCause, Outcome, Record, Rejection, RejectionKind, Views,
+    CloseCause, Command, Event, JobState, JobView, LeaveCause, Outcome, Record, Rejection,
+    RejectionKind, SessionId, Views,
 };
 use rejoin_metrics::{Counter, Gauge, Histogram, HistogramSnapshot};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The engine's metrics at one moment. Totals are since the engine was started.
@@ -112,11 +113,39 @@ pub(crate) struct Current {
     pub(crate) status: EngineStatus,
 }
 
+/// What the open sessions of a log have.
+pub(crate) struct LogSessions {
+    consumers: i64,
+    jobs: i64,
+}
+
+impl LogSessions {
+    /// Of the log whose sessions these are.
+    pub(crate) fn of(views: &Views, is_here: impl Fn(SessionId) -> bool) -> Self {
+        let (mut consumers, mut jobs) = (0, 0);
+        for view in views.open_sessions().filter(|view| is_here(view.id)) {
+            consumers += view.consumers().count();
+            if view.is_busy() {
+                let is_unfinished =
+                    |job: &&JobView| !matches!(job.state, JobState::Finished { .. });
+                jobs += view.all_jobs().filter(is_unfinished).count();
+            }
+        }
+        let signed = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        Self {
+            consumers: signed(consumers),
+            jobs: signed(jobs),
+        }
+    }
+}
+
 /// The engine's counters.
 #[derive(Debug)]
 pub(crate) struct Counts {
-    /// Consumers that the log had when the engine was started.
-    consumers_at_start: u64,
+    /// Consumers that the logs had when they were opened, less those of logs that were given up since.
+    consumers_taken: AtomicI64,
+    /// The same of jobs that have not finished.
+    jobs_taken: AtomicI64,
     sessions_created: Counter,
     sessions_closed: Counters<CloseCause, { CloseCause::ALL.len() }>,
     consumers_joined: Counter,
@@ -140,13 +169,11 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// All counters at zero. `views` are those at the start of the engine.
-    pub(crate) fn new(views: &Views) -> Self {
-        let consumers = views
-            .open_sessions()
-            .map(|session| session.consumers().count() as u64);
+    /// All counters at zero.
+    pub(crate) fn new() -> Self {
         Self {
-            consumers_at_start: consumers.sum(),
+            consumers_taken: AtomicI64::new(0),
+            jobs_taken: AtomicI64::new(0),
             sessions_created: Counter::default(),
             sessions_closed: Counters::new(),
             consumers_joined: Counter::default(),
@@ -167,6 +194,22 @@ impl Counts {
             clock_jumps: Counter::default(),
             clock_behind: AtomicU64::new(0),
         }
+    }
+
+    /// A log was opened that has these sessions.
+    pub(crate) fn take(&self, sessions: &LogSessions) {
+        let LogSessions { consumers, jobs } = sessions;
+        self.consumers_taken
+            .fetch_add(*consumers, Ordering::Relaxed);
+        self.jobs_taken.fetch_add(*jobs, Ordering::Relaxed);
+    }
+
+    /// A log was given up that has these sessions.
+    pub(crate) fn give_up(&self, sessions: &LogSessions) {
+        let LogSessions { consumers, jobs } = sessions;
+        self.consumers_taken
+            .fetch_sub(*consumers, Ordering::Relaxed);
+        self.jobs_taken.fetch_sub(*jobs, Ordering::Relaxed);
     }
 
     /// The wall clock was read: it has jumped by so many milliseconds, and is so far behind the last
@@ -219,16 +262,20 @@ impl Counts {
         let (recent_bytes, recent_limit) = now.recent_bytes;
         let left = self.consumers_left.read();
         let finished = self.jobs_finished.read();
-        let joined = self.consumers_at_start + self.consumers_joined.get();
+        let present = |taken: &AtomicI64, came: u64, went: u64| {
+            let taken = taken.load(Ordering::Relaxed);
+            came.saturating_add_signed(taken).saturating_sub(went)
+        };
+        let joined = self.consumers_joined.get();
         let submitted = self.jobs_submitted.get();
         Stats {
             sessions: now.sessions as u64,
             sessions_created: self.sessions_created.get(),
             sessions_closed: self.sessions_closed.read(),
-            consumers: joined.saturating_sub(left.sum()),
+            consumers: present(&self.consumers_taken, joined, left.sum()),
             consumers_joined: self.consumers_joined.get(),
             consumers_left: left,
-            jobs: submitted.saturating_sub(finished.sum()),
+            jobs: present(&self.jobs_taken, submitted, finished.sum()),
             jobs_submitted: submitted,
             jobs_finished: finished,
             results: self.results.get(),
@@ -545,7 +592,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_counted_by_kind_and_by_reason() {
-        let counts = Counts::new(&Views::default());
+        let counts = Counts::new();
         let kind = CommandKind::InterruptAll;
         counts.decided(kind, &Err::<(), _>(Rejection::JobNotFound(JobId(1))));
         counts.decided(kind, &Ok(()));

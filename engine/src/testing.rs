@@ -2,8 +2,10 @@
 //! are interrupted, and a clock that tests advance.
 
 use crate::committed::lock;
+use crate::peers::{PeerAnswer, PeerError, PeerRequest, Peers};
 use crate::{
-    Config, Engine, Exit, OpenError, Projection, Runner, RunnerJob, Runtime, Services, SmolRuntime,
+    Config, Engine, Exit, HomeLog, LogId, Numbering, OpenError, Projection, Runner, RunnerJob,
+    Runtime, Services, SmolRuntime,
 };
 use futures::channel::oneshot;
 use futures::future::BoxFuture;
@@ -61,6 +63,61 @@ pub fn start(
     services: Services,
 ) -> Result<Engine, OpenError> {
     Engine::start(config, runtime, log, projection, services, None)
+}
+
+/// An engine that is one of several nodes and is cut off from the others: it follows log 1, of which it
+/// has no record, and the node that writes that log does not answer.
+///
+/// ```
+/// use rejoin_engine::testing::{Hold, cut_off_node};
+/// use rejoin_engine::{Numbering, PullError, ReadLimit, Sequence, SessionId, Unavailable};
+/// use std::time::Duration;
+///
+/// let engine = cut_off_node(Hold::services(["shell"]));
+/// let there = Numbering::new(1, 16).ok_or("not a power of two")?;
+/// let session = there.session(SessionId::from_random([7; 16]));
+/// let read = engine.read(session, Sequence::START, ReadLimit::NONE, Duration::ZERO);
+/// // It may be there.
+/// let Err(PullError::Unavailable(why)) = smol::block_on(read) else { panic!() };
+/// assert!(matches!(why, Unavailable::Unanswered));
+/// # Ok::<_, &str>(())
+/// ```
+///
+/// # Panics
+///
+/// When the engine can't be opened.
+#[expect(clippy::expect_used, reason = "documented to panic")]
+#[must_use]
+pub fn cut_off_node(services: Services) -> Engine {
+    let config = Config {
+        numbering: Numbering::new(0, 16).expect("16 is a power of two"),
+        ..Config::default()
+    };
+    let projection = || Projection::new(config.limits);
+    let home = HomeLog {
+        id: LogId::from_bytes([0; 16]),
+        projection: projection(),
+        position: 0,
+        reader: MemoryLog::new().reader(),
+    };
+    let mut builder = Engine::node(home, Arc::new(NoAnswer)).config(config.clone());
+    for (name, runner) in services {
+        builder = builder.shared_service(name, runner);
+    }
+    let engine = smol::block_on(builder.open()).expect("an engine starts");
+    let reader = MemoryLog::new().reader();
+    let followed = engine.follow(1, projection(), reader, 0);
+    followed.expect("there is a log 1");
+    engine
+}
+
+#[derive(Debug)]
+struct NoAnswer;
+
+impl Peers for NoAnswer {
+    fn ask(&self, _: u8, _: PeerRequest) -> BoxFuture<'static, Result<PeerAnswer, PeerError>> {
+        Box::pin(async { Err(PeerError::Unanswered) })
+    }
 }
 
 /// A runner whose jobs run until they are interrupted. The statement `true` ends at once.

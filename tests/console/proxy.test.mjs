@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, test } from "node:test";
 import { Proxy } from "./nginx.mjs";
-import { becomes, keysGoToTerminal, logIn, sessionOf } from "./page.mjs";
+import { becomes, keysGoToTerminal, logIn, outputs, say, sessionOf, texts, unseen } from "./page.mjs";
 import { stage } from "./server.mjs";
 
 const trusting = { REJOIN_TRUSTED_PROXIES: "127.0.0.1", ENV: "", PS1: "$ " };
@@ -46,4 +46,38 @@ test("below a path, the console logs in, runs a command in a terminal, reloads a
   await lost.getByText("Open the console").click();
   await lost.locator("#account", { hasText: "anna" }).waitFor();
   await becomes(() => new URL(lost.url()).pathname, "/rejoin/");
+});
+
+test("below a path, a link is made, watched by, and ends", async () => {
+  const proxy = await proxied();
+  const owner = await view(`${proxy.address}/rejoin/`);
+  await logIn(owner, "anna", "correct-horse");
+  await owner.locator("#create").click();
+  await owner.locator("#state.is-live").waitFor();
+  await say(owner, "echo needle");
+  await outputs(owner, ["needle"]);
+  await owner.locator("#share").click();
+  await owner.locator("#sharing-add").click();
+  const link = await owner.locator("#sharing-new").inputValue();
+  assert.ok(link.startsWith(`${proxy.address}/rejoin/#session=`), link);
+  await becomes(() => owner.evaluate(() => navigator.clipboard.readText()), link);
+
+  const watcher = await view("about:blank");
+  const asked = [];
+  watcher.on("request", (request) => asked.push(new URL(request.url()).pathname));
+  await watcher.goto(link);
+  await outputs(watcher, ["needle"]);
+  await watcher.locator("#over", { hasText: "You watch by a link" }).waitFor();
+  await unseen(watcher, ["#prompt", ".sidebar", "#login"]);
+  assert.ok(asked.every((path) => path.startsWith("/rejoin/")), asked.join(" "));
+  await owner.keyboard.press("Escape");
+  await say(owner, "echo live");
+  await outputs(watcher, ["needle", "live"]);
+
+  await owner.locator("#share").click();
+  await owner.locator("#sharing-list button").click();
+  await texts(owner, "#sharing-list li", []);
+  await watcher.locator("#name", { hasText: "This link has ended" }).waitFor();
+  const late = await view(link);
+  await late.locator("#name", { hasText: "This link has ended" }).waitFor();
 });

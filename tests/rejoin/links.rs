@@ -2,7 +2,7 @@
 
 use crate::accounts::with_accounts;
 use crate::admin::scrape;
-use crate::server::{Server, directory, outcome};
+use crate::server::{Server, directory, outcome, rejoin};
 use crate::shell::wait_until;
 use rejoin_http::test_client::Received;
 use serde_json::{Value, json};
@@ -418,4 +418,79 @@ fn links_are_made_listed_and_removed_on_the_command_line() {
     );
     let (out, err) = rejoin(&["link", "list", "1"]);
     assert_eq!((out.as_str(), err.contains("no links")), ("", true));
+}
+
+/// `rejoin attach` with these arguments: its exit status, standard output and standard error.
+fn attached(arguments: &[&str]) -> (i32, String, String) {
+    let (status, out, err) = outcome(&[&["attach"], arguments].concat());
+    (status.code().unwrap(), out, err)
+}
+
+#[test]
+fn the_command_line_watches_by_a_links_address_until_the_link_ends() {
+    let data = with_accounts();
+    let server = Server::start(data.path(), &[]);
+    let path = session(&server, OLGA);
+    let address = |holder: &str| {
+        let secret = holder.strip_prefix("Bearer ").unwrap();
+        format!("http://{}/#session=1&link={secret}", server.address)
+    };
+    let (name, holder) = link(&server, &path, OLGA, "1h");
+    let by_link = address(&holder);
+    let out = data.path().join("watched");
+    let err = data.path().join("complaints");
+    // The credentials here are for another server, and are not sent to this one.
+    let mut watching = rejoin(&["attach", &by_link, "--token-file", "/nonexistent"])
+        .stdout(std::fs::File::create(&out).unwrap())
+        .stderr(std::fs::File::create(&err).unwrap())
+        .spawn()
+        .unwrap();
+    let shown = || std::fs::read_to_string(&out).unwrap();
+    wait_until("what ran before is shown", || shown().contains("needle"));
+    let job = json!({"statement": "echo live"});
+    ask(&server, "POST", &format!("{path}/jobs"), OLGA, &job);
+    wait_until("what runs is shown", || shown().contains("\nlive\n"));
+
+    // It reads, and changes nothing.
+    let (status, found, _) = outcome(&["search", &by_link, "needle"]);
+    assert!(status.success() && found.contains("needle"), "{found}");
+    assert_eq!(outcome(&["wait", &by_link, "1"]).0.code(), Some(0));
+    for refused in [&["close", &by_link][..], &["interrupt", &by_link]] {
+        let (status, _, err) = outcome(refused);
+        assert!(!status.success(), "{refused:?}");
+        assert!(
+            err.contains("a link shows its session, and nothing else"),
+            "{err}"
+        );
+    }
+
+    let removed = format!("{path}/links/{name}");
+    assert_eq!(
+        ask(&server, "DELETE", &removed, OLGA, &Value::Null).status,
+        204
+    );
+    // Those who watch are cut off, and those who come later are too late.
+    let status = watching.wait().unwrap();
+    let cut = std::fs::read_to_string(&err).unwrap();
+    assert_eq!(status.code(), Some(2), "{cut}");
+    let (code, _, late) = attached(&[&by_link]);
+    assert_eq!(code, 2, "{late}");
+    for said in [&cut, &late] {
+        assert!(
+            said.contains("this link has ended or was removed: ask for a new one"),
+            "{said}"
+        );
+    }
+    let (_, short) = link(&server, &path, OLGA, "1s");
+    let short = address(&short);
+    wait_until("the link has expired", || {
+        let (code, _, err) = attached(&[&short]);
+        code == 2 && err.contains("this link has ended or was removed: ask for a new one")
+    });
+    let (code, _, err) = attached(&[&by_link.replace("&link=", "&lnk=")]);
+    assert_eq!(code, 2);
+    assert!(
+        err.contains("none of a link") && !err.contains("rejoin_link_"),
+        "{err}"
+    );
 }

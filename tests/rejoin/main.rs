@@ -9,6 +9,7 @@ mod bounds;
 mod client;
 mod clock;
 mod crashes;
+mod deleted;
 mod exhaustion;
 mod find;
 mod hostile;

@@ -1,6 +1,10 @@
 //! Promises 2, 4 and 5: all of a job's output reaches everybody, whenever and however they read.
 
-use crate::server::{Server, directory, is_status_of, said};
+use crate::proxies::UnixServer;
+use crate::server::{Server, directory, is_status_of, outcome, said};
+use crate::shell::wait_until;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::thread;
 
 /// More than ten million bytes.
@@ -85,4 +89,43 @@ fn a_reader_who_loses_the_connection_can_join_again_and_read_everything() {
         results.iter().find(|it| is_status_of(job)(it)).unwrap()["statusCode"],
         7
     );
+}
+
+#[test]
+fn a_download_that_the_end_of_the_server_cuts_is_not_taken_for_a_whole_one() {
+    let data = directory();
+    // The system takes far less for a client that is slow on a socket than over TCP.
+    let socket = data.path().join("socket");
+    let address = format!("unix:{}", socket.display());
+    let mut server = UnixServer::start(data.path(), &address, &[]);
+    let run = format!("seq 1 {LINES}");
+    let (status, printed, err) = outcome(&["run", "--keep", "-n", "--server", &address, &run]);
+    assert!(status.success() && printed.len() > 10_000_000, "{err}");
+    let downloads = ["output", "output?raw=true", "records"].map(|path| {
+        let file = data.path().join(path.replace(['?', '='], "-"));
+        let download = Command::new("curl")
+            .args(["--silent", "--show-error", "--limit-rate", "500k"])
+            .arg("--unix-socket")
+            .arg(&socket)
+            .arg("--output")
+            .arg(&file)
+            .arg(format!("http://localhost/sessions/1/{path}"))
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        (path, file, download)
+    });
+    wait_until("all have begun", || {
+        let has_begun = |file: &PathBuf| file.metadata().is_ok_and(|it| it.len() > 0);
+        downloads.iter().all(|(_, file, _)| has_begun(file))
+    });
+    server.end();
+    for (path, file, download) in downloads {
+        let done = download.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        let text = std::fs::read_to_string(file).unwrap();
+        assert!(text.len() < printed.len(), "{path} is whole");
+        // Of curl: a part of the transfer only.
+        assert_eq!(done.status.code(), Some(18), "{path}: {said}");
+    }
 }

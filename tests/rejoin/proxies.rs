@@ -405,13 +405,13 @@ fn what_is_no_socket_is_left_in_its_place() {
 }
 
 /// A server at a Unix socket, killed when it is dropped.
-struct UnixServer {
+pub(crate) struct UnixServer {
     child: Child,
     first_line: String,
 }
 
 impl UnixServer {
-    fn start(data: &Path, address: &str, more: &[&str]) -> Self {
+    pub(crate) fn start(data: &Path, address: &str, more: &[&str]) -> Self {
         let arguments = [
             "serve",
             "--listen",
@@ -429,7 +429,7 @@ impl UnixServer {
         Self { child, first_line }
     }
 
-    fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         let id = self.child.id().to_string();
         assert!(
             Command::new("kill")

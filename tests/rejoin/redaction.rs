@@ -126,7 +126,15 @@ fn a_redacted_secret_is_in_no_file_and_in_no_answer() {
     assert_ne!(files_with(data.path(), SECRET), [""; 0].map(PathBuf::from));
 
     let address = format!("http://{}", server.address);
-    let redact = ["redact", "1", "--text-file", &file, "--server", &address];
+    let redact = [
+        "redact",
+        "1",
+        "--text-file",
+        &file,
+        "-y",
+        "--server",
+        &address,
+    ];
     let (status, out, err) = outcome(&redact);
     assert!(status.success(), "{err}");
     assert!(out.starts_with("redacted 4 records of session "), "{out}");
@@ -365,9 +373,9 @@ fn whoever_owns_a_session_or_is_an_admin_may_redact_and_delete_and_readers_are_t
         assert_eq!(lost["by"]["account"], "ada");
         assert_eq!(lost["first"], 1);
         let shown = format!("/sessions/{session}");
-        assert_eq!(ask_as(server, ADA, "GET", &shown, &Value::Null).0, 404);
+        assert_eq!(ask_as(server, ADA, "GET", &shown, &Value::Null).0, 410);
         let again = ask_as(server, ADA, "DELETE", &records, &Value::Null);
-        assert_eq!(again.0, 404, "{}", again.1);
+        assert_eq!(again.0, 410, "{}", again.1);
     };
     check(&server);
     server.kill();
@@ -377,4 +385,97 @@ fn whoever_owns_a_session_or_is_an_admin_may_redact_and_delete_and_readers_are_t
     let (_, out, err) = outcome(&["log", data.path().to_str().unwrap(), "--audit"]);
     assert!(out.contains("ada (native"), "{out}{err}");
     assert!(out.contains("deleted its records"), "{out}");
+}
+
+#[test]
+fn a_coloured_text_is_redacted_as_a_search_finds_it_and_only_after_a_yes() {
+    let (_kept, file) = secret_file(SECRET);
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let (session, _) = server.create();
+    // The escape sequences are in the text, and one is spread over two results.
+    let coloured = "printf 'ses\\033[31mame-\\033[0'; sleep 0.3; printf 'm4711\\n'";
+    let job = run(&server, &session, &json!({"statement": coloured}));
+    wait_for_end(&server, &session, job);
+    let search = format!("/sessions/1/search?q={SECRET}");
+    let found = |server: &Server| {
+        let (status, found) = ask(server, "GET", &search, &Value::Null);
+        assert_eq!(status, 200, "{found}");
+        found["matches"].as_array().unwrap().len()
+    };
+    assert_eq!(found(&server), 1);
+    let address = format!("http://{}", server.address);
+    let redact = ["redact", "1", "--text-file", &file, "--server", &address];
+    // Without a terminal nobody can say yes.
+    let (status, out, err) = outcome(&redact);
+    assert!(!status.success() && out.is_empty(), "{out}{err}");
+    assert!(err.contains("say --yes to redact "), "{err}");
+    assert!(err.contains("nothing was redacted"), "{err}");
+    assert_eq!(found(&server), 1);
+    let (status, out, err) = outcome(&[&redact[..], &["--yes"]].concat());
+    assert!(status.success(), "{err}");
+    assert!(out.starts_with("redacted "), "{out}");
+    assert_eq!(found(&server), 0);
+
+    // What is asked for without a record says both ways, and a running terminal says when.
+    let (_, _, usage) = outcome(&["redact", "1", "--server", &address]);
+    assert!(usage.contains("<SESSION> --text-file <FILE>"), "{usage}");
+    let gate = data.path().join("gate");
+    let statement = format!(
+        "cat {file}; while [ ! -e '{}' ]; do sleep 0.1; done",
+        gate.display()
+    );
+    let running = json!({"statement": statement, "terminal": {"columns": 80, "rows": 24}});
+    let job = run(&server, &session, &running);
+    wait_until("it has printed", || found(&server) == 1);
+    let (status, _, err) = outcome(&[&redact[..], &["--yes"]].concat());
+    assert!(!status.success());
+    assert!(
+        err.contains("is still running") && !err.contains("--session"),
+        "{err}"
+    );
+    fs::write(gate, "").unwrap();
+    wait_for_end(&server, &session, job);
+}
+
+#[test]
+fn a_refused_account_is_told_what_it_asked_for() {
+    let data = with_accounts();
+    let server = Server::start(data.path(), &[]);
+    let (status, session) = ask_as(&server, OLGA, "POST", "/sessions", &json!({}));
+    assert_eq!(status, 201, "{session}");
+    let path = format!("/sessions/{}", session["id"].as_str().unwrap());
+    for (method, rest, body, what) in [
+        (
+            "PATCH",
+            "",
+            json!({"title": "x"}),
+            "change titles and labels",
+        ),
+        (
+            "POST",
+            "/redactions",
+            json!({"records": [1]}),
+            "redact records",
+        ),
+        ("DELETE", "/records", json!(null), "delete sessions"),
+        ("DELETE", "", json!(null), "close sessions"),
+        (
+            "POST",
+            "/jobs",
+            json!({"statement": "true"}),
+            "run commands",
+        ),
+        ("POST", "/jobs/1/input", json!(null), "write input"),
+    ] {
+        let (status, problem) = ask_as(&server, VIC, method, &format!("{path}{rest}"), &body);
+        assert_eq!(status, 403, "{problem}");
+        assert_eq!(problem["detail"], format!("the role viewer may not {what}"));
+    }
+    let (status, problem) = ask_as(&server, OLGA, "GET", "/sessions/", &Value::Null);
+    assert_eq!(
+        (status, &problem["code"]),
+        (404, &json!("path_not_found")),
+        "{problem}"
+    );
 }

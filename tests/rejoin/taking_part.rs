@@ -77,6 +77,51 @@ fn a_command_at_a_terminal_is_as_at_a_local_one() {
 }
 
 #[test]
+fn the_terminal_is_asked_to_notify_when_a_command_has_ended_and_only_then() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let pane = Pane::open(&server, SIZE);
+    let file = pane.directory().join("written");
+    pane.record(&file);
+    let written =
+        || String::from_utf8_lossy(&std::fs::read(&file).unwrap_or_default()).into_owned();
+    let gate = pane.directory().join("gate");
+    let line = format!(
+        "rejoin run --notify 'echo begun; until [ -e {} ]; do sleep 0.1; done; exit 7'; echo status $?",
+        gate.display()
+    );
+    pane.line(&line);
+    pane.wait_for("\nbegun");
+    assert!(!written().contains("\x1b]9;"), "{:?}", written());
+    std::fs::write(&gate, "").unwrap();
+    pane.wait_for("status 7");
+    wait_until("what failed is told", || {
+        written().contains("\x1b]9;failed: echo begun;")
+    });
+    assert!(
+        written().contains("exit 7\x1b\\\x07"),
+        "it ends, and rings: {:?}",
+        written()
+    );
+    // Where the output goes elsewhere, it is still the terminal that is told. What is in the command
+    // cannot end the sequence.
+    let line = "clear; rejoin run --notify -T -- printf 'a\\033b%s' \"$(printf '\\033]0;x\\007')\" > /dev/null";
+    pane.line(line);
+    wait_until("what succeeded is told", || {
+        written().contains("\x1b]9;done: printf")
+    });
+    let all = written();
+    let (_, told) = all.rsplit_once("\x1b]9;done: ").unwrap();
+    let (told, _) = told.split_once("\x1b\\\x07").unwrap();
+    assert!(!told.contains(char::is_control), "{told:?}");
+    // A person who leaves knows that the command goes on.
+    pane.line("clear; rejoin run --notify sleep 1000");
+    pane.wait_for("Ctrl-\\ d leaves");
+    pane.detach();
+    assert_eq!(written().matches("\x1b]9;").count(), 2, "{:?}", written());
+}
+
+#[test]
 fn a_password_is_neither_shown_nor_logged() {
     let data = directory();
     let server = Server::start(data.path(), &[]);

@@ -82,6 +82,11 @@ impl Pane {
         self.tmux(&["resize-window", "-x", &columns, "-y", &rows]);
     }
 
+    /// Keeps what its programs write from now on, byte for byte, in a file.
+    pub(crate) fn record(&self, file: &Path) {
+        self.tmux(&["pipe-pane", "-O", &format!("cat > '{}'", file.display())]);
+    }
+
     /// What it shows.
     pub(crate) fn text(&self) -> String {
         self.tmux(&["capture-pane", "-p"])

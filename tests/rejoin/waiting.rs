@@ -3,7 +3,9 @@
 use crate::server::{Server, directory, outcome, rejoin};
 use crate::shell::wait_until;
 use serde_json::{Value, json};
+use std::net::TcpListener;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 fn post(server: &Server, path: &str, body: &Value) -> Value {
     let received = server.client().post(path, &body.to_string()).unwrap();
@@ -98,4 +100,67 @@ fn waiting_goes_on_when_the_server_is_killed_and_starts_again() {
     std::fs::write(&gate, "").unwrap();
     assert_eq!(waiting.wait().unwrap().code(), Some(9));
     drop(server);
+}
+
+#[test]
+fn a_command_that_follows_ends_in_its_time_whatever_the_server_does() {
+    // Connections are accepted by the system, and nothing answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    for (arguments, expected) in [
+        (&["wait", "1", "--timeout", "2s"][..], 124),
+        (&["wait", "1", "--reconnect-for", "1s"], 125),
+        (&["attach", "1", "--reconnect-for", "1s"], 2),
+        (&["run", "--reconnect-for", "1s", "-n", "true"], 125),
+    ] {
+        let begun = now();
+        let (status, _, err) = outcome(&[arguments, &["--server", &url]].concat());
+        assert_eq!(status.code(), Some(expected), "{arguments:?}: {err}");
+        // Before, each took 45 seconds or more.
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(30), "{arguments:?}: {took:?}");
+    }
+}
+
+#[test]
+fn a_wait_ends_in_its_time_when_the_server_is_stopped_meanwhile() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    post(&server, "/sessions", &json!({}));
+    let gate = data.path().join("gate");
+    let statement = format!("while [ ! -e '{}' ]; do sleep 0.1; done", gate.display());
+    post(
+        &server,
+        "/sessions/1/jobs",
+        &json!({"statement": statement}),
+    );
+    let url = url(&server);
+    let mut waits: Vec<_> = [["--reconnect-for", "3s"], ["--timeout", "8s"]]
+        .iter()
+        .map(|limit| {
+            let arguments = [&["wait", "1", "--server", &url], &limit[..]].concat();
+            let mut command = rejoin(&arguments);
+            command.stderr(Stdio::null()).stdout(Stdio::null());
+            command.spawn().unwrap()
+        })
+        .collect();
+    server.send_signal("-STOP");
+    let begun = now();
+    let statuses: Vec<_> = waits
+        .iter_mut()
+        .map(|it| it.wait().unwrap().code())
+        .collect();
+    let took = begun.elapsed();
+    server.send_signal("-CONT");
+    std::fs::write(&gate, "").unwrap();
+    assert_eq!(statuses, [Some(125), Some(124)]);
+    assert!(took < Duration::from_secs(40), "{took:?}");
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a program takes is measured by this machine's clock"
+)]
+fn now() -> Instant {
+    Instant::now()
 }

@@ -149,7 +149,7 @@ pub enum Event {
         /// Its size from now on.
         size: TerminalSize,
     },
-    /// Somebody else controls the terminal of a job from now on, or nobody.
+    /// The terminal of a job has another controller from now on, or none.
     ControllerChanged {
         /// The job.
         job: JobId,
@@ -299,6 +299,32 @@ impl Record {
             Event::RecordsLost { first, .. } => first.min(self.sequence)..=self.sequence,
             _ => self.sequence..=self.sequence,
         }
+    }
+
+    /// Why records are lost, if this is about that: as [`LossCause::name`], and `deletion` where somebody
+    /// asked for the removal of the session.
+    pub fn loss(&self) -> Option<&'static str> {
+        match self.event {
+            Event::RecordsLost { .. } if self.is_deletion() => Some("deletion"),
+            Event::RecordsLost { cause, .. } => Some(cause.name()),
+            _ => None,
+        }
+    }
+
+    /// Whether this removes its session because somebody asked for that.
+    pub const fn is_deletion(&self) -> bool {
+        self.is_removal() && self.actor.is_some()
+    }
+
+    /// Whether this removes its session: by retention, or because somebody asked for that.
+    pub const fn is_removal(&self) -> bool {
+        matches!(
+            self.event,
+            Event::RecordsLost {
+                cause: LossCause::Retention { .. },
+                ..
+            }
+        )
     }
 
     /// Whether this can be the next record of a session whose last one is `before`
@@ -637,7 +663,7 @@ pub enum LinkChange {
     Removed,
     /// Somebody began to watch by it.
     Joined,
-    /// Nobody watches by it any more.
+    /// Its last viewer has left.
     Left,
 }
 
@@ -782,8 +808,9 @@ impl CloseCause {
 pub enum LossCause {
     /// They could not be read when the log was salvaged.
     Damage,
-    /// Retention removed the closed session, by age or because closed sessions took too much space.
-    /// All of its records are lost.
+    /// Retention removed the closed session, by age or because closed sessions took too much space; or
+    /// somebody deleted it, whom the record then names ([`Record::is_deletion`]). All of its records are
+    /// lost.
     ///
     /// The counters of the server are repeated here, because no other record may be left that
     /// contains them, and numbers must never be reused.

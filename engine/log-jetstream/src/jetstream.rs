@@ -1,19 +1,18 @@
 //! A client of JetStream for one log.
 //!
-//! Only requests and their answers are used, no consumers. The client's runtime has a thread of its
-//! own; each call blocks its caller until the answer, or until it has waited long enough.
+//! Only requests and their answers are used, no consumers. Each call blocks its caller until the answer,
+//! or until it has waited long enough.
 
 use crate::api::{
     MessageAnswer, NEVER_STORED, NO_MESSAGE, NO_STREAM, NOT_REPLICATED, PublishAnswer,
     StreamAnswer, StreamConfig, StreamState, WRONG_LAST,
 };
-use crate::gates::{
-    ServerFault, SyncProof, check_payload, check_stream, check_sync, check_version,
-};
+use crate::connection::{Connection, ConnectionSettings, log_subject};
+use crate::gates::{ServerFault, SyncProof, check_stream, check_sync};
 use crate::limits::{ANSWER, OPENING, REPLICAS_ASKED, TAIL_BYTES, TAIL_MESSAGES};
 use crate::patience::Patience;
 use async_nats::client::RequestErrorKind;
-use async_nats::{Client, ConnectOptions, HeaderMap, Request};
+use async_nats::{Client, HeaderMap, Request};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt;
@@ -22,9 +21,7 @@ use rejoin_log::segment::LogId;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::thread::JoinHandle;
-use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
+use tokio::runtime::Handle;
 
 /// Where a log's stream is, and what is asked of its servers.
 #[derive(Clone, Debug)]
@@ -72,9 +69,7 @@ pub enum ConnectError {
 pub struct JetStream {
     client: Client,
     handle: Handle,
-    /// Ends the runtime's thread when it is dropped.
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    connection: Connection,
     stream: String,
     subject: String,
     bucket: String,
@@ -110,42 +105,38 @@ impl JetStream {
         new_id: LogId,
         has_records: bool,
     ) -> Result<Self, ConnectError> {
-        check_sync(&settings.sync, settings.replicas)?;
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let thread = std::thread::Builder::new()
-            .name("rejoin-nats".to_owned())
-            .spawn(move || {
-                let _ = runtime.block_on(stopped);
-            })?;
-        let options = ConnectOptions::new()
-            .name("rejoin")
-            .connection_timeout(ANSWER)
-            .request_timeout(Some(ANSWER));
-        let connecting = options.connect(settings.servers.as_slice());
-        let client = handle.block_on(connecting);
-        let client = client.map_err(|error| ConnectError::Unreachable {
-            servers: settings.servers.join(", "),
-            reason: error.to_string(),
+        let connection = Connection::open(&ConnectionSettings {
+            servers: settings.servers.clone(),
+            ..ConnectionSettings::default()
         })?;
+        Self::on(&connection, settings, new_id, has_records)
+    }
+
+    /// As [`connect`](Self::connect), over a connection that is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub fn on(
+        connection: &Connection,
+        settings: &JetStreamSettings,
+        new_id: LogId,
+        has_records: bool,
+    ) -> Result<Self, ConnectError> {
+        check_sync(&settings.sync, settings.replicas)?;
         let cluster = &settings.cluster;
         let number = settings.number;
         let mut connection = Self {
-            client,
-            handle,
-            stop: Some(stop),
-            thread: Some(thread),
+            client: connection.client.clone(),
+            handle: connection.handle.clone(),
+            connection: connection.clone(),
             stream: format!("REJOIN-{cluster}-{number}"),
-            subject: format!("rejoin.{cluster}.log.{number}"),
+            subject: log_subject(cluster, number),
             bucket: format!("REJOIN-{cluster}"),
             log: new_id,
             batches: 0,
             batch_prefix: new_id.to_string(),
         };
-        let server = connection.client.server_info();
-        check_version(&server.server_name, &server.version)?;
-        check_payload(server.max_payload)?;
         connection.log = connection.ensure_streams(settings.replicas, new_id, has_records)?;
         Ok(connection)
     }
@@ -154,6 +145,12 @@ impl JetStream {
     #[must_use]
     pub fn log(&self) -> LogId {
         self.log
+    }
+
+    /// The connection that it uses.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     fn ensure_streams(
@@ -345,7 +342,7 @@ impl JetStream {
             loop {
                 let next = tokio::time::timeout(ANSWER, answers.next());
                 let message = next.await.ok().flatten()?;
-                // A status ends the answer: no more messages, or nobody to ask.
+                // A status ends the answer: no more messages, or no server to ask.
                 if let Some(status) = message.status {
                     let is_end = matches!(status.as_u16(), 204 | 404);
                     return is_end.then_some(found);
@@ -355,15 +352,6 @@ impl JetStream {
                 found.push((sequence, message.payload.to_vec()));
             }
         })
-    }
-}
-
-impl Drop for JetStream {
-    fn drop(&mut self) {
-        self.stop = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

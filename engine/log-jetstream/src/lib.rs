@@ -9,6 +9,8 @@
 //! - [`StreamOptions`] opens a log over it: compares the copy with the stream, takes the log, and
 //!   reads what the copy doesn't have yet.
 //! - [`StreamLog`] is the opened [`Log`].
+//! - [`Follower`] reads a log that another node writes into a copy, and takes it when it has to.
+//! - [`Connection`] also carries what nodes ask of each other.
 //!
 //! What the messages mean, who may write, and what a missing answer means is decided in
 //! [`rejoin_cluster`]. This crate is the only one that knows NATS, its client and its client's
@@ -19,6 +21,8 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::indexing_slicing))]
 
 mod api;
+mod connection;
+mod follower;
 mod gates;
 mod jetstream;
 mod limits;
@@ -26,6 +30,8 @@ mod log;
 mod open;
 mod patience;
 
+pub use connection::{Access, Answering, AskError, Connection, ConnectionSettings, Notices};
+pub use follower::{Follower, NotTaken, Taken};
 pub use gates::{ServerFault, SyncProof};
 pub use jetstream::{ConnectError, JetStream, JetStreamSettings};
 pub use log::{StopAppends, StreamLog};

@@ -9,6 +9,9 @@ pub(crate) const ANSWER: Duration = Duration::from_secs(2);
 /// The pause before the next try of what was not answered.
 pub(crate) const PAUSE: Duration = Duration::from_millis(15);
 
+/// Requests of other nodes that are answered at once, for each log. Answers wait for the log.
+pub(crate) const ANSWERS_AT_ONCE: usize = 1_024;
+
 /// How long opening waits for servers that don't answer. Electing a leader takes up to 10 seconds.
 pub(crate) const OPENING: Duration = Duration::from_secs(60);
 

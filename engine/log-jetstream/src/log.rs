@@ -133,17 +133,19 @@ impl<S: LogServer + Send> StreamLog<S> {
             PublishVerdict::Refused(reason) => {
                 Err(AppendError::Refused(Arc::new(io::Error::other(reason))))
             }
-            PublishVerdict::Fenced(term) => {
-                let term = term.map_or_else(String::new, |term| format!(" in term {term}"));
-                let own = self.held.term();
-                let why =
-                    format!("another node writes this log{term}; this one wrote it in term {own}");
-                let why = Arc::new(io::Error::other(why));
-                self.state = State::Fenced(Arc::clone(&why));
-                Err(AppendError::Fenced(why))
-            }
+            PublishVerdict::Fenced(term) => Err(self.fence(term)),
             PublishVerdict::Damaged(damage) => Err(self.fail(io::Error::other(damage))),
         }
+    }
+
+    /// Another node writes the log, in this term if that is known.
+    fn fence(&mut self, term: Option<u64>) -> AppendError {
+        let term = term.map_or_else(String::new, |term| format!(" in term {term}"));
+        let own = self.held.term();
+        let why = format!("another node writes this log{term}; this one wrote it in term {own}");
+        let why = Arc::new(io::Error::other(why));
+        self.state = State::Fenced(Arc::clone(&why));
+        AppendError::Fenced(why)
     }
 
     fn fail(&mut self, error: io::Error) -> AppendError {
@@ -220,6 +222,22 @@ impl<S: LogServer + Send> Log for StreamLog<S> {
                 "the batch is in the stream, but not in its copy on this machine: {error}"
             )))
         })
+    }
+
+    fn confirm(&mut self) -> Result<(), AppendError> {
+        self.check()?;
+        let own = self.held.end().number;
+        loop {
+            match self.server.bounds() {
+                Some(bounds) if bounds.last <= own => return Ok(()),
+                Some(_) => return Err(self.fence(None)),
+                None if self.stop.load(Ordering::Acquire) => {
+                    let why = "stopped while the servers did not answer";
+                    return Err(self.fail(io::Error::other(why)));
+                }
+                None => std::thread::sleep(PAUSE),
+            }
+        }
     }
 
     fn reader(&self) -> Arc<dyn LogReader> {

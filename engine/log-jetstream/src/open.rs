@@ -1,12 +1,14 @@
 //! Opens a log: compares the copy with the stream, takes the log, and reads what the copy doesn't
 //! have.
 
+use crate::follower::Follower;
 use crate::limits::OPENING;
 use crate::log::StreamLog;
 use crate::patience::Patience;
 use rejoin_cluster::{
-    Acquisition, AcquisitionVerdict, Beats, Bounds, Chain, Claim, Got, Held, Link, LogServer,
-    Message, MessageKind, NodeName, Process, Progress, StreamDamage, claim_key, should_claim,
+    Acquisition, AcquisitionVerdict, Announcement, Beats, Bounds, Chain, Claim, Got, Held, Link,
+    LogServer, Message, MessageKind, NodeName, Process, Progress, StreamDamage, claim_key,
+    should_claim,
 };
 use rejoin_core::{Record, Sequence};
 use rejoin_log::segment::{CatchUpError, LogId, Opened, decode_frames};
@@ -112,17 +114,62 @@ impl StreamOptions {
         let next = copy.log().next_position();
         let reader = rejoin_log::Log::reader(copy.log());
         let mut opened = Some(copy);
-        let mut opening = Opening::new(&self, server, &*reader, next);
+        let mut opening = Opening::new(self, server, reader, next);
         let held = opening.run(id, &mut |records| {
             if let Some(before) = opened.take() {
                 opened = Some(before.append(records)?);
             }
             Ok(())
         })?;
-        let server = opening.server;
         let opened = opened.ok_or(StreamOpenError::Lost)?;
-        let me = (self.node, self.process);
-        Ok(opened.map_log(|copy| StreamLog::new(server, copy, held, self.number, me)))
+        Ok(opened.map_log(|copy| opening.into_log(copy, held)))
+    }
+
+    /// Opens the log of another node for reading: all that the stream has now is then in the copy, and
+    /// folded. [`Follower::read`] reads what comes after that.
+    ///
+    /// Blocks, up to a minute if the servers don't answer.
+    ///
+    /// # Errors
+    ///
+    /// See [`StreamOpenError`].
+    pub fn follow<S: LogServer + Send>(
+        self,
+        server: S,
+        copy: Opened<SegmentLog>,
+    ) -> Result<Opened<Follower<S>>, StreamOpenError> {
+        let id = copy.log().id();
+        let next = copy.log().next_position();
+        let reader = rejoin_log::Log::reader(copy.log());
+        let mut opened = Some(copy);
+        let mut opening = Opening::new(self, server, reader, next);
+        let chain = opening.read_up(id, &mut |records| {
+            if let Some(before) = opened.take() {
+                opened = Some(before.append(records)?);
+            }
+            Ok(())
+        })?;
+        let opened = opened.ok_or(StreamOpenError::Lost)?;
+        Ok(opened.map_log(|copy| Follower::new(opening, chain, copy)))
+    }
+
+    /// As [`follow`](Self::follow) without folding, for tests with records that an engine would not write.
+    ///
+    /// # Errors
+    ///
+    /// As [`follow`](Self::follow).
+    pub fn follow_unfolded<S: LogServer + Send>(
+        self,
+        server: S,
+        mut copy: SegmentLog,
+    ) -> Result<Follower<S>, StreamOpenError> {
+        let (id, next) = (copy.id(), copy.next_position());
+        let reader = rejoin_log::Log::reader(&copy);
+        let mut opening = Opening::new(self, server, reader, next);
+        let chain = opening.read_up(id, &mut |records| {
+            Ok(rejoin_log::Log::append(&mut copy, records)?)
+        })?;
+        Ok(Follower::new(opening, chain, copy))
     }
 
     /// Opens the log without folding it, for tests with records that an engine would not write.
@@ -137,35 +184,36 @@ impl StreamOptions {
     ) -> Result<StreamLog<S>, StreamOpenError> {
         let (id, next) = (copy.id(), copy.next_position());
         let reader = rejoin_log::Log::reader(&copy);
-        let mut opening = Opening::new(&self, server, &*reader, next);
+        let mut opening = Opening::new(self, server, reader, next);
         let held = opening.run(id, &mut |records| {
             Ok(rejoin_log::Log::append(&mut copy, records)?)
         })?;
-        let server = opening.server;
-        let me = (self.node, self.process);
-        Ok(StreamLog::new(server, copy, held, self.number, me))
+        Ok(opening.into_log(copy, held))
     }
 }
 
-type Take<'a> = &'a mut dyn FnMut(&[Arc<Record>]) -> Result<(), CatchUpError>;
+pub(crate) type Take<'a> = &'a mut dyn FnMut(&[Arc<Record>]) -> Result<(), CatchUpError>;
 
-struct Opening<'a, S> {
-    options: &'a StreamOptions,
+/// Reads a stream behind a copy, and takes the log.
+pub(crate) struct Opening<S> {
+    options: StreamOptions,
     server: S,
-    copy: &'a dyn LogReader,
+    copy: Arc<dyn LogReader>,
     /// The last position in the copy as it was found.
     copied: u64,
     patience: Patience,
     /// The parts of a batch that goes on in the next message, and the position of its first record.
     parts: Vec<u8>,
     parts_position: u64,
+    /// The node that has written the last owner message that was read.
+    pub(crate) owner: Option<NodeName>,
 }
 
-impl<'a, S: LogServer> Opening<'a, S> {
+impl<S: LogServer + Send> Opening<S> {
     fn new(
-        options: &'a StreamOptions,
+        options: StreamOptions,
         server: S,
-        copy: &'a dyn LogReader,
+        copy: Arc<dyn LogReader>,
         next_position: u64,
     ) -> Self {
         Self {
@@ -176,25 +224,73 @@ impl<'a, S: LogServer> Opening<'a, S> {
             patience: Patience::of(OPENING),
             parts: Vec::new(),
             parts_position: 0,
+            owner: None,
         }
     }
 
     fn run(&mut self, copy: LogId, take: Take<'_>) -> Result<Held, StreamOpenError> {
+        // Most of the tail is read before the log is taken, so that it has an owner again soon.
+        let mut chain = self.read_up(copy, take)?;
+        self.take_log(&mut chain, take)
+    }
+
+    /// Reads all that the stream has now.
+    fn read_up(&mut self, copy: LogId, take: Take<'_>) -> Result<Chain, StreamOpenError> {
         let stream = self.options.log;
         if copy != stream {
             return Err(StreamOpenError::OtherLog { copy, stream });
         }
         let bounds = self.bounds()?;
         let mut chain = self.behind_copy(bounds)?;
-        // Most of the tail is read before the log is taken, so that it has an owner again soon.
         self.catch_up(&mut chain, bounds.last, take)?;
+        Ok(chain)
+    }
+
+    /// Takes the log, and reads all that was in the stream before.
+    pub(crate) fn take_log(
+        &mut self,
+        chain: &mut Chain,
+        take: Take<'_>,
+    ) -> Result<Held, StreamOpenError> {
+        self.patience = Patience::of(OPENING);
         let held = self.acquire()?;
-        self.catch_up(&mut chain, held.end().number, take)?;
+        self.catch_up(chain, held.end().number, take)?;
         if chain.link() == held.end() {
             Ok(held)
         } else {
             Err(StreamOpenError::Lost)
         }
+    }
+
+    pub(crate) fn into_log(self, copy: SegmentLog, held: Held) -> StreamLog<S> {
+        let StreamOptions {
+            number,
+            node,
+            process,
+            ..
+        } = self.options;
+        StreamLog::new(self.server, copy, held, number, (node, process))
+    }
+
+    pub(crate) fn options_mut(&mut self) -> &mut StreamOptions {
+        &mut self.options
+    }
+
+    /// Reads what has come since. False: the servers did not answer.
+    pub(crate) fn read_new(
+        &mut self,
+        chain: &mut Chain,
+        take: Take<'_>,
+    ) -> Result<bool, StreamOpenError> {
+        let from = chain.link().number.saturating_add(1);
+        let Some(tail) = self.server.tail(from) else {
+            return Ok(false);
+        };
+        self.patience = Patience::of(OPENING);
+        for (sequence, encoded) in tail {
+            self.follow_with_missing(chain, sequence, &encoded, take)?;
+        }
+        Ok(true)
     }
 
     fn pause(&self) -> Result<(), StreamOpenError> {
@@ -313,18 +409,28 @@ impl<'a, S: LogServer> Opening<'a, S> {
                 self.follow(chain, from, &encoded, take)?;
             }
             for (sequence, encoded) in tail {
-                while sequence > chain.link().number.saturating_add(1) {
-                    // The replica that answered has lost some. Another may have them.
-                    let missing = chain.link().number.saturating_add(1);
-                    let (_, encoded) = self.message(missing)?;
-                    self.follow(chain, missing, &encoded, take)?;
-                }
-                self.follow(chain, sequence, &encoded, take)?;
+                self.follow_with_missing(chain, sequence, &encoded, take)?;
             }
             // A long stream takes longer than servers may be silent.
             self.patience = Patience::of(OPENING);
         }
         Ok(())
+    }
+
+    fn follow_with_missing(
+        &mut self,
+        chain: &mut Chain,
+        sequence: u64,
+        encoded: &[u8],
+        take: Take<'_>,
+    ) -> Result<(), StreamOpenError> {
+        while sequence > chain.link().number.saturating_add(1) {
+            // The replica that answered has lost some. Another may have them.
+            let missing = chain.link().number.saturating_add(1);
+            let (_, encoded) = self.message(missing)?;
+            self.follow(chain, missing, &encoded, take)?;
+        }
+        self.follow(chain, sequence, encoded, take)
     }
 
     fn follow(
@@ -337,8 +443,17 @@ impl<'a, S: LogServer> Opening<'a, S> {
         let Some(message) = chain.follow(sequence, encoded)? else {
             return Ok(());
         };
-        if message.kind != MessageKind::Batch {
-            return Ok(());
+        match message.kind {
+            MessageKind::Batch => {}
+            MessageKind::Owner => {
+                let said: Option<Announcement> = serde_json::from_slice(&message.body).ok();
+                self.owner = said.and_then(|said| said.node.parse().ok());
+                return Ok(());
+            }
+            MessageKind::LetGo => {
+                self.owner = None;
+                return Ok(());
+            }
         }
         if self.parts.is_empty() {
             self.parts_position = message.position;

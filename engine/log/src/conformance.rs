@@ -77,6 +77,19 @@ suite! {
         }
     }
 
+    /// The sessions are listed in their order, a part in each call.
+    fn sessions_are_listed_in_their_order(new) {
+        let mut log = new();
+        let reader = log.reader();
+        assert_eq!(reader.sessions(None, 10), []);
+        log.append(&[record(3, 1), record(1, 1), record(2, 1), record(1, 2)]).unwrap();
+        let all = [session(1), session(2), session(3)];
+        assert_eq!(reader.sessions(None, 10), all);
+        assert_eq!(reader.sessions(None, 2), all[..2]);
+        assert_eq!(reader.sessions(Some(session(1)), 10), all[1..]);
+        assert_eq!(reader.sessions(Some(session(3)), 10), []);
+    }
+
     /// Once a redaction is appended, what it names reads as it leaves it, and all else as before.
     fn a_redacted_record_reads_as_its_redaction_leaves_it(new) {
         let mut log = new();

@@ -28,6 +28,16 @@ pub trait Log: fmt::Debug + Send {
     /// it. Also returned by a closed log. `Fenced`: another writer has taken a log that is shared.
     fn append(&mut self, records: &[Arc<Record>]) -> Result<(), AppendError>;
 
+    /// Makes sure that no other writer has taken a log that is shared, since the last append. What is
+    /// decided without an append, as a refusal, is right only then. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Same as `append`.
+    fn confirm(&mut self) -> Result<(), AppendError> {
+        Ok(())
+    }
+
     /// A reader of this log, for any thread. Reading and writing may overlap.
     fn reader(&self) -> Arc<dyn LogReader>;
 
@@ -87,6 +97,11 @@ pub trait LogReader: fmt::Debug + Send + Sync {
         after: Sequence,
         limit: ReadLimit,
     ) -> Result<Vec<Arc<Record>>, ReadError>;
+
+    /// Sessions of which the log has records, in the order of their identities: the first `limit` after
+    /// `after`, or the first of all. Sessions that were removed are among them for as long as the log
+    /// remembers that.
+    fn sessions(&self, after: Option<SessionId>, limit: usize) -> Vec<SessionId>;
 
     /// How many redactions are recorded and not carried out in all files yet.
     fn pending_redactions(&self) -> u64 {

@@ -6,6 +6,7 @@ use crate::sequence::find_gap;
 use rejoin_core::{Event, Record, Sequence, SessionId};
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// A log in memory. Its contents are lost when the process ends.
@@ -111,6 +112,13 @@ struct Stored {
 }
 
 impl LogReader for Streams {
+    fn sessions(&self, after: Option<SessionId>, limit: usize) -> Vec<SessionId> {
+        let streams = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let all = streams.range((from, Bound::Unbounded));
+        all.map(|(session, _)| *session).take(limit).collect()
+    }
+
     fn read(
         &self,
         session: SessionId,

@@ -7,9 +7,15 @@
 
 mod arthas;
 mod asciicast;
+mod audit;
+mod instant;
 mod terminals;
 mod view;
 
 pub use asciicast::{Asciicast, DEFAULT_SIZE, Recording, Version};
+pub use audit::request;
+pub use instant::instant;
 pub use terminals::{PastTerminals, Terminals, size_of};
-pub use view::{CLEAR, Output, Printer, Rendered, Style, View, describe, named, output_of, plain};
+pub use view::{
+    CLEAR, Output, Printer, Rendered, Style, View, describe, lost, named, output_of, plain,
+};

@@ -3,7 +3,7 @@
 //! Output of jobs is passed on byte for byte; prompts and notes start on a new line. Invariant:
 //! missing records are always reported.
 
-use crate::arthas;
+use crate::{arthas, instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rejoin_core::{
@@ -81,9 +81,8 @@ impl View {
                 })
             }
             Event::ResultEmitted { result, .. } => Some(output(result)),
-            event @ (Event::JobFinished { .. } | Event::RecordsLost { .. }) => {
-                describe(event).map(|words| note(&words))
-            }
+            Event::RecordsLost { .. } => lost(record).map(|words| note(&words)),
+            event @ Event::JobFinished { .. } => describe(event).map(|words| note(&words)),
             event if self.events => describe(event).map(|words| note(&(words + &asked_by(record)))),
             _ => None,
         }
@@ -264,6 +263,21 @@ pub fn describe(event: &Event) -> Option<String> {
         Event::SessionClosed { cause } => format!("session closed: {}", cause.name()),
         _ => return None,
     })
+}
+
+/// Which records are lost or were deleted, and by whom; none if the record is about something else.
+#[must_use]
+pub fn lost(record: &Record) -> Option<String> {
+    match (&record.event, record.actor.as_deref()) {
+        (Event::RecordsLost { first, last, .. }, Some(actor)) if record.is_deletion() => {
+            let (who, at) = (named(actor), instant(record.at));
+            Some(format!(
+                "records {first} to {last} were deleted by {who} at {at}"
+            ))
+        }
+        (event @ Event::RecordsLost { .. }, _) => describe(event),
+        _ => None,
+    }
 }
 
 /// Who asked for the event of a record, to go on a description of it; empty where that is not known.

@@ -3,9 +3,10 @@
 
 use rejoin_core::{Event, Record, Sequence, SessionId};
 use rejoin_log::{AppendError, ClockAnchor, Log, LogReader, ReadError, ReadLimit};
+use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// A deliberate defect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,14 @@ pub enum Mutant {
     SkipsRecords,
     /// A reader of the log sometimes returns other bytes than were appended.
     AltersRecords,
+    /// A reader of the log returns what was redacted.
+    TellsRedacted,
+    /// Files that have what was redacted stay when others replace them.
+    LeavesRedacted,
+    /// After a restart, redactions that are not carried out yet are forgotten.
+    ForgetsRedactions,
+    /// A reader of the log returns the records of a removed session.
+    TellsRemoved,
     /// A wake-up is sometimes lost.
     ForgetsWakeUps,
     /// Timeouts are measured with the wall clock.
@@ -60,12 +69,16 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 27] = [
         Self::AcknowledgesEarly,
         Self::SwallowsFailures,
         Self::LyingDisk,
         Self::SkipsRecords,
         Self::AltersRecords,
+        Self::TellsRedacted,
+        Self::LeavesRedacted,
+        Self::ForgetsRedactions,
+        Self::TellsRemoved,
         Self::ForgetsWakeUps,
         Self::TrustsTheWallClock,
         Self::ResumesBehind,
@@ -91,10 +104,13 @@ impl Mutant {
             Self::AcknowledgesEarly
             | Self::SwallowsFailures
             | Self::SkipsRecords
-            | Self::AltersRecords => Box::new(MutantLog {
+            | Self::AltersRecords
+            | Self::TellsRedacted
+            | Self::TellsRemoved => Box::new(MutantLog {
                 mutant: self,
                 log,
                 held: vec![],
+                appended: Arc::default(),
             }),
             _ => log,
         }
@@ -106,7 +122,20 @@ struct MutantLog {
     mutant: Mutant,
     log: Box<dyn Log>,
     held: Vec<Arc<Record>>,
+    appended: Appended,
 }
+
+impl MutantLog {
+    fn remember(&self, records: &[Arc<Record>]) {
+        let named = |record: &Arc<Record>| ((record.session, record.sequence), record.clone());
+        let appended = self.appended.lock();
+        let mut appended = appended.expect("no thread panics with it");
+        appended.extend(records.iter().map(named));
+    }
+}
+
+/// All records as they were appended.
+type Appended = Arc<Mutex<BTreeMap<(SessionId, Sequence), Arc<Record>>>>;
 
 impl Log for MutantLog {
     fn append(&mut self, records: &[Arc<Record>]) -> Result<(), AppendError> {
@@ -119,6 +148,10 @@ impl Log for MutantLog {
                 let _ = self.log.append(records);
                 Ok(())
             }
+            Mutant::TellsRedacted => {
+                self.remember(records);
+                self.log.append(records)
+            }
             _ => self.log.append(records),
         }
     }
@@ -128,6 +161,7 @@ impl Log for MutantLog {
             mutant: self.mutant,
             reader: self.log.reader(),
             reads: AtomicU64::new(0),
+            appended: self.appended.clone(),
         })
     }
 
@@ -150,9 +184,14 @@ struct MutantReader {
     mutant: Mutant,
     reader: Arc<dyn LogReader>,
     reads: AtomicU64,
+    appended: Appended,
 }
 
 impl LogReader for MutantReader {
+    fn sessions(&self, after: Option<SessionId>, limit: usize) -> Vec<SessionId> {
+        self.reader.sessions(after, limit)
+    }
+
     fn read(
         &self,
         session: SessionId,
@@ -174,6 +213,24 @@ impl LogReader for MutantReader {
                 ..(**first).clone()
             });
         }
+        if self.mutant == Mutant::TellsRedacted {
+            let appended = self.appended.lock().expect("no thread panics with it");
+            for record in records.iter_mut().filter(|it| it.redacted.is_some()) {
+                if let Some(before) = appended.get(&(session, record.sequence)) {
+                    *record = before.clone();
+                }
+            }
+        }
+        let is_removed = records
+            .first()
+            .is_some_and(|it| it.event.removes_before().is_some());
+        if is_removed && self.mutant == Mutant::TellsRemoved {
+            return self.reader.read(session, Sequence::START, limit);
+        }
         Ok(records)
+    }
+
+    fn pending_redactions(&self) -> u64 {
+        self.reader.pending_redactions()
     }
 }

@@ -3,15 +3,15 @@
 use crate::invariants::OverdueTracker;
 use crate::mutants::Mutant;
 use crate::oracle::{
-    CONSUMER_TIMEOUT, Checker, Coverage, Knowledge, Model, SESSION_TIMEOUT, Trace,
+    CONSUMER_TIMEOUT, Checker, Coverage, Knowledge, Model, SESSION_TIMEOUT, Trace, check_gone,
 };
 use crate::workload::{Keepers, KeptRunner, OWNER, ScriptedRunner, client, view};
 use crate::world::{FaultyDisk, Random, Recorder, SimulatedRuntime, World};
 use rejoin_core::{ConsumerId, JobId, Limits, Numbering, Record, Retention, Server, SessionId};
 use rejoin_engine::{Config, Engine, Runner, Services};
-use rejoin_log::Log;
 use rejoin_log::segment::{Compactor, Durability, LogId, OpenError, OpenOptions, Options};
 use rejoin_log::testing::{SimulatedDisk, Survival};
+use rejoin_log::{Log, LogReader};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -220,7 +220,7 @@ impl Simulation {
         let disk = FaultyDisk {
             world: self.world.clone(),
             disk: self.disk.clone(),
-            lies: self.plan.mutant == Some(Mutant::LyingDisk),
+            mutant: self.plan.mutant,
         };
         let id = LogId::from_bytes([7; 16]);
         // Without a snapshot, the views cannot count changes by sessions that are gone.
@@ -273,6 +273,10 @@ impl Simulation {
             return Err("promise 9: replay leads to a different state".to_owned());
         }
         let compactor = log.compactor();
+        let reader = log.reader();
+        if reader.pending_redactions() == 0 {
+            check_gone(&self.disk, &self.world.checker().model)?;
+        }
         let log = Box::new(Recorder {
             world: self.world.clone(),
             log: Box::new(log),
@@ -318,10 +322,12 @@ impl Simulation {
                 world.checker().ended = Some(why);
             }),
         );
-        self.spawn_compactor(compactor);
+        self.spawn_compactor(compactor, reader);
         // A start takes a time of its own. Otherwise two servers on copies of a log would often do the
         // same thing in the same millisecond of their clocks.
-        self.world.clock.pass(self.random.millis(2_000));
+        if !self.world.is_draining() {
+            self.world.clock.pass(self.random.millis(2_000));
+        }
         let overdue = OverdueTracker::default();
         Ok(Some(Process {
             engine,
@@ -332,7 +338,8 @@ impl Simulation {
     }
 
     /// Runs the compactor at random times.
-    fn spawn_compactor(&mut self, compactor: Compactor) {
+    fn spawn_compactor(&mut self, compactor: Compactor, reader: Arc<dyn LogReader>) {
+        let disk = self.disk.clone();
         let (world, mut random) = (self.world.clone(), self.random.fork());
         let work = async move {
             while !compactor.is_over() {
@@ -350,6 +357,11 @@ impl Simulation {
                         }
                         if round.redacted > 0 {
                             world.count("redaction: carried out");
+                            if reader.pending_redactions() == 0 {
+                                let mut checker = world.checker();
+                                let gone = check_gone(&disk, &checker.model);
+                                checker.report(gone);
+                            }
                         }
                         if round.forgotten > 0 {
                             world.count("archive: forgot");

@@ -102,6 +102,30 @@ fn an_altered_record_is_found() {
 }
 
 #[test]
+fn a_redacted_record_that_is_told_is_found() {
+    finds(Mutant::TellsRedacted, &["promises 2, 3"]);
+}
+
+#[test]
+fn redacted_bytes_that_are_left_in_a_file_are_found() {
+    finds(Mutant::LeavesRedacted, &["redacted bytes are left"]);
+}
+
+#[test]
+fn a_redaction_that_is_forgotten_by_a_restart_is_found() {
+    // Either what it redacts is told, or it is found in a file.
+    finds(
+        Mutant::ForgetsRedactions,
+        &["promises 2, 3", "redacted bytes are left"],
+    );
+}
+
+#[test]
+fn a_removed_session_that_is_told_is_found() {
+    finds(Mutant::TellsRemoved, &["promise 5", "promises 2, 3"]);
+}
+
+#[test]
 fn a_lost_wake_up_is_found() {
     finds(
         Mutant::ForgetsWakeUps,

@@ -3,14 +3,18 @@
 
 use super::{Engine, JobsAtEnd};
 use crate::builder::{EngineBuilder, HomeLog};
+use crate::clock::LogClocks;
 use crate::ending::Ending;
-use crate::error::{FollowError, OwnError, Unavailable};
+use crate::error::{CommandError, FollowError, OwnError, Unavailable};
 use crate::limits::{ASK_AGAIN, ASK_PATIENCE, TAIL_PATIENCE, TICK};
 use crate::logs::{FollowedLog, FoundJobs, LogRole, OwnedLog, Resumption};
 use crate::node::Node;
 use crate::peers::{PeerAnswer, PeerError, PeerReply, PeerRequest, Peers};
-use futures::future::select;
-use rejoin_core::{Command, Moment, NodeTerm, Numbering, Projection, Record, SessionId};
+use crate::stats::LogSessions;
+use futures::future::{Either, select};
+use rejoin_core::{
+    Command, JobId, NodeTerm, Numbering, Projection, Record, SessionId, SessionNumber,
+};
 use rejoin_log::{Log, LogReader};
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,10 +126,15 @@ impl Engine {
         let _ = node.takeover.set(resumption.takeover.clone());
         let position = position.saturating_add(resumption.records.len() as u64);
         let ending = Arc::<Ending>::default();
-        let owned = Arc::new(OwnedLog::start(node, resumption, position, ending.clone()));
+        let owned = Arc::new(OwnedLog::start(
+            node,
+            log,
+            resumption,
+            position,
+            ending.clone(),
+        ));
         self.give_up_at_end(log, &owned, ending);
         node.logs.set(log, LogRole::Owned(owned));
-        followed.leave();
         Ok(())
     }
 
@@ -135,9 +144,12 @@ impl Engine {
         let owned = Arc::downgrade(owned);
         let logs = Arc::downgrade(&self.node.logs);
         let runtime = self.node.runtime.clone();
+        let (committed, counts) = (self.node.committed.clone(), self.node.counts.clone());
         self.node.runtime.spawn(Box::pin(async move {
             ending.wait().await;
             if let (Some(logs), Some(owned)) = (logs.upgrade(), owned.upgrade()) {
+                let is_here = |session| logs.number_of(session) == log;
+                counts.give_up(&committed.view(|views| LogSessions::of(views, is_here)));
                 logs.give_up(&*runtime, log, &owned);
             }
         }));
@@ -160,20 +172,19 @@ impl Engine {
         owned.ended().await
     }
 
-    /// As [`now`](Self::now), on the clock of the log that a session is in: the logs of several nodes have
-    /// clocks of their own. That of a log that another node writes is as old here as its last record took
-    /// to come.
-    pub fn now_in(&self, session: SessionId) -> Moment {
+    /// What the clocks of all logs show now: for how long something of a session has lasted. As
+    /// [`now`](Self::now), if there is one log. The clock of a log that another node writes is behind by as
+    /// much as its last record took to come.
+    pub fn clocks(&self) -> LogClocks {
         let node = &self.node;
-        let clock = match node.logs.of(session) {
+        let at = node.runtime.now();
+        let clocks = (0..node.config.numbering.logs()).map(|log| match node.logs.role(log) {
             Some(LogRole::Owned(log)) => log.clock.instant(),
             Some(LogRole::Followed(log)) => log.instant(&*node.runtime),
             None => node.clock.instant(),
-        };
-        Moment {
-            at: node.runtime.now(),
-            clock,
-        }
+        });
+        let numbering = node.config.numbering;
+        LogClocks::new(numbering, at, clocks.collect())
     }
 
     /// Waits until this engine no longer writes a log, because another node has taken it, or it failed, or
@@ -206,7 +217,10 @@ impl Engine {
             return None;
         };
         let reply = match request {
-            PeerRequest::Position => PeerReply::Position,
+            PeerRequest::Position => match owned.confirm().await {
+                Ok(()) => PeerReply::Position,
+                Err(_) => return None,
+            },
             // The node that goes on with the log takes it.
             PeerRequest::Command {
                 command: Command::SubmitJob(_),
@@ -256,8 +270,8 @@ impl Engine {
     }
 
     /// Makes sure that what is not known of a session does not exist: that its log was followed up to
-    /// where the node is that writes it. Call it before a client is answered that something is not there.
-    /// At once if this engine writes the log.
+    /// where the node is that writes it, and if that is this one, that it still is. Call it before a client is
+    /// answered that something is not there. At once if there are no other nodes.
     ///
     /// # Errors
     ///
@@ -277,13 +291,69 @@ impl Engine {
         self.catch_up_log(log).await
     }
 
+    /// Makes sure that a session is known here if there is one, or was, that is remembered. Call it before
+    /// anything is decided by what the [views](Self::view) have of a session that a client names: also
+    /// whether the client may do what it asks for.
+    ///
+    /// # Errors
+    ///
+    /// As [`catch_up`](Self::catch_up).
+    pub async fn know(&self, session: SessionId) -> Result<(), Unavailable> {
+        match self.node.committed.session(session, |_| ()) {
+            Some(()) => Ok(()),
+            None => self.catch_up(session).await,
+        }
+    }
+
+    /// As [`know`](Self::know), by the session's number.
+    ///
+    /// # Errors
+    ///
+    /// As [`catch_up`](Self::catch_up).
+    pub async fn know_number(&self, number: SessionNumber) -> Result<(), Unavailable> {
+        match self.view(|views| views.numbered(number).is_some()) {
+            true => Ok(()),
+            false => self.catch_up_number(number.0).await,
+        }
+    }
+
+    /// As [`know`](Self::know), of a job of a session.
+    ///
+    /// # Errors
+    ///
+    /// As [`catch_up`](Self::catch_up).
+    pub async fn know_job(&self, session: SessionId, job: JobId) -> Result<(), Unavailable> {
+        let known = self
+            .node
+            .committed
+            .session(session, |view| view.job(job).is_some());
+        match known {
+            Some(true) => Ok(()),
+            _ => self.catch_up(session).await,
+        }
+    }
+
     async fn catch_up_log(&self, log: u8) -> Result<(), Unavailable> {
         if self.node.peers.is_none() {
             return Ok(());
         }
-        match self.ask(log, PeerRequest::Position).await? {
-            Asked::Owned | Asked::NoLog | Asked::Answered(_, true) => Ok(()),
-            Asked::Answered(_, false) => Err(Unavailable::Behind),
+        loop {
+            let changed = self.node.logs.listen();
+            if let Some(LogRole::Owned(owned)) = self.node.logs.role(log) {
+                match owned.confirm().await {
+                    Ok(()) => return Ok(()),
+                    Err(CommandError::Unavailable(Unavailable::Moved)) => {}
+                    Err(CommandError::Unavailable(why)) => return Err(why),
+                    Err(_) => return Err(Unavailable::Behind),
+                }
+                // The engine is about to become a reader of the log.
+                select(changed, self.node.runtime.timer(TAIL_PATIENCE)).await;
+            }
+            return match self.ask(log, PeerRequest::Position).await? {
+                Asked::Owned => continue,
+                Asked::NoLog | Asked::Answered(_, true) => Ok(()),
+                Asked::Answered(_, false) => Err(Unavailable::Behind),
+            };
         }
     }
 
@@ -304,11 +374,7 @@ impl Engine {
             };
             match peers.ask(log, request.clone()).await {
                 Ok(PeerAnswer { position, reply }) => {
-                    let is_reached = match followed {
-                        Some(log) => log.reach(&*node.runtime, position, TAIL_PATIENCE).await,
-                        // It has just been made, so this node does not follow it yet.
-                        None => position == 0,
-                    };
+                    let is_reached = self.reach(log, position).await;
                     return Ok(Asked::Answered(reply, is_reached));
                 }
                 Err(PeerError::Unanswered) => return Err(Unavailable::Unanswered),
@@ -319,6 +385,33 @@ impl Engine {
                 return Err(Unavailable::Moved);
             }
             select(changed, node.runtime.timer(ASK_AGAIN)).await;
+        }
+    }
+
+    /// Waits until a log was followed up to a position, or this engine writes it. False: that took too long.
+    async fn reach(&self, log: u8, position: u64) -> bool {
+        let logs = &self.node.logs;
+        let mut patience = self.node.runtime.timer(TAIL_PATIENCE);
+        loop {
+            let changed = logs.listen();
+            let followed = match logs.role(log) {
+                Some(LogRole::Owned(_)) => return true,
+                Some(LogRole::Followed(followed)) => Some(followed),
+                None if position == 0 => return true,
+                None => None,
+            };
+            let arrived = match &followed {
+                Some(followed) => followed.listen(),
+                None => logs.listen(),
+            };
+            let has_arrived = |it: &Arc<FollowedLog>| it.position() >= position;
+            if followed.as_ref().is_some_and(has_arrived) {
+                return true;
+            }
+            match select(select(arrived, changed), patience).await {
+                Either::Left((_, rest)) => patience = rest,
+                Either::Right(_) => return false,
+            }
         }
     }
 

@@ -3,7 +3,10 @@
 use super::Engine;
 use crate::error::{CommandError, RedactError};
 use crate::limits;
-use rejoin_core::{Command, Event, JobState, Sequence, SessionId};
+use rejoin_core::{Command, Event, JobState, Record, Sequence, SessionId};
+use rejoin_log::ReadLimit;
+use std::sync::Arc;
+use std::time::Duration;
 
 impl Engine {
     /// Removes a session with all of its records, which retention would remove later. If it is open, it
@@ -33,9 +36,29 @@ impl Engine {
             .map(drop)
     }
 
+    /// The record that says that a session was removed: by retention, or at somebody's request, whom it then
+    /// names. None: there was no such session, it has not been removed, so many were removed after it that the
+    /// log has forgotten it, or the log cannot be read.
+    pub async fn removal(&self, session: SessionId) -> Option<Arc<Record>> {
+        let first = ReadLimit {
+            records: 1,
+            bytes: 1,
+        };
+        let read = self.read(session, Sequence::START, first, Duration::ZERO);
+        let first = read.await.ok()?.into_iter().next();
+        first.filter(|record| record.is_removal())
+    }
+
+    /// Sessions of which the log has records, in the order of their identities: the first `limit` after
+    /// `after`, or the first of all. Also those that the views have forgotten, and those that were removed,
+    /// for as long as the log remembers that. Takes time for every session of the log.
+    pub fn logged_sessions(&self, after: Option<SessionId>, limit: usize) -> Vec<SessionId> {
+        self.node.logs.sessions(after, limit)
+    }
+
     /// Redacts results and inputs of a session, open or ended: other bytes of the same length stand for
     /// theirs from now on. Screens of the session that may show them are redacted, too. Waits until that
-    /// is durable, and returns the sequence of the record that says so. From then on nobody is told what
+    /// is durable, and returns the sequence of the record that says so. From then on no reader gets what
     /// was redacted. Right after that, the log is rewritten where it has it; a start finishes what a crash
     /// has interrupted.
     ///

@@ -4,8 +4,7 @@ use crate::Runtime;
 use crate::committed::{Committed, lock};
 use crate::error::FollowError;
 use crate::limits::TOUCHED_SESSIONS;
-use event_listener::Event as Wake;
-use futures::future::{Either, select};
+use event_listener::{Event as Wake, EventListener};
 use rejoin_core::{Instant, Record, SessionId, State};
 use rejoin_log::LogReader;
 use std::collections::BTreeSet;
@@ -112,33 +111,9 @@ impl FollowedLog {
         lock(&self.state).is_some()
     }
 
-    /// This engine writes the log from now on, so that it has all of it.
-    pub(crate) fn leave(&self) {
-        self.position.store(u64::MAX, Ordering::SeqCst);
-        self.on_change.notify(usize::MAX);
-    }
-
-    /// Waits until the log was followed up to a position, `patience` at most. False: it was not.
-    pub(crate) async fn reach(
-        &self,
-        runtime: &dyn Runtime,
-        position: u64,
-        patience: Duration,
-    ) -> bool {
-        if self.position() >= position {
-            return true;
-        }
-        let mut patience = runtime.timer(patience);
-        loop {
-            let listener = self.on_change.listen();
-            if self.position() >= position {
-                return true;
-            }
-            match select(listener, patience).await {
-                Either::Left(((), rest)) => patience = rest,
-                Either::Right(_) => return self.position() >= position,
-            }
-        }
+    /// A listener that is woken by the next records.
+    pub(crate) fn listen(&self) -> EventListener {
+        self.on_change.listen()
     }
 
     /// Notes that a session was used. True: it is the first one since [`Self::take_touched`].

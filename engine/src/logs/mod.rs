@@ -129,6 +129,18 @@ impl Logs {
             .sum()
     }
 
+    /// Sessions of which the logs have records, as [`LogReader::sessions`].
+    pub(crate) fn sessions(&self, after: Option<SessionId>, limit: usize) -> Vec<SessionId> {
+        let mut sessions: Vec<_> = self
+            .roles()
+            .flat_map(|role| role.reader().sessions(after, limit))
+            .collect();
+        sessions.sort_unstable();
+        sessions.dedup();
+        sessions.truncate(limit);
+        sessions
+    }
+
     /// Reads the log that a session is in.
     pub(crate) fn reader(&self, session: SessionId) -> Option<Arc<dyn LogReader>> {
         Some(self.of(session)?.reader().clone())

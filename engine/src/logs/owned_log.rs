@@ -12,12 +12,12 @@ use crate::logs::peer_pulls::PeerPulls;
 use crate::node::Node;
 use crate::screens::{ScreenLog, Unfolded};
 use crate::sequencer::{Request, Sequencer};
-use crate::stats::Counts;
-use crate::takeover::{RefusedJob, Takeover, kept_jobs, lost_jobs};
+use crate::stats::{Counts, LogSessions};
+use crate::takeover::{LostJob, RefusedJob, Takeover, kept_jobs, lost_jobs};
 use crate::{Config, Runtime};
 use async_channel::{Sender, TrySendError};
 use futures::channel::oneshot;
-use rejoin_core::{Actor, Command, JobId, NodeTerm, Numbering, Record, SessionId, State, Views};
+use rejoin_core::{Actor, Command, NodeTerm, Numbering, Record, State, Views};
 use rejoin_log::{AppendError, Log, LogReader};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -66,7 +66,7 @@ pub(crate) struct Resumption {
 pub(crate) struct FoundJobs {
     kept: Vec<ResumedJob>,
     refused: Vec<RefusedJob>,
-    lost: Vec<(SessionId, JobId, String)>,
+    lost: Vec<LostJob>,
 }
 
 impl FoundJobs {
@@ -106,8 +106,12 @@ impl Resumption {
             refused,
             lost,
         } = found;
+        let reasons = lost
+            .iter()
+            .filter_map(|it| Some((it.job, it.reason.as_deref()?.into())));
         let resume = Command::Resume {
             kept: kept.iter().map(|job| job.job).collect(),
+            lost: reasons.collect(),
             by,
         };
         let last = state.last();
@@ -148,9 +152,10 @@ impl Resumption {
 }
 
 impl OwnedLog {
-    /// Starts the sequencer of a log, which has `position` records. The views have them.
+    /// Starts the sequencer of log `number`, which has `position` records. The views have them.
     pub(crate) fn start(
         node: &Node,
+        number: u8,
         resumption: Resumption,
         position: u64,
         ending: Arc<Ending>,
@@ -166,10 +171,13 @@ impl OwnedLog {
             records: _,
             takeover: _,
         } = resumption;
+        let is_here = |session| node.logs.number_of(session) == number;
+        let sessions = node.committed.view(|views| LogSessions::of(views, is_here));
         let (requests, request_inbox) = async_channel::bounded(node.config.queue);
         let (reports, report_inbox) = async_channel::bounded(limits::REPORTS);
         let (end, end_inbox) = async_channel::bounded(1);
         node.counts.wall_clock(jump, behind);
+        node.counts.take(&sessions);
         let liveness = Arc::new(Liveness::new(clock.clone(), node.committed.clone()));
         let inputs = Arc::new(Inputs::default());
         let reader = log.reader();
@@ -225,7 +233,16 @@ impl OwnedLog {
 
     /// Sends a command to the sequencer, and waits for its answer.
     pub(crate) async fn command(&self, command: Command, actor: Option<Arc<Actor>>) -> Answer {
-        match self.send(command, actor).await?.await {
+        self.answer(self.send(Some(command), actor).await?).await
+    }
+
+    /// Waits until it is known that no other writer has taken the log.
+    pub(crate) async fn confirm(&self) -> Result<(), CommandError> {
+        self.answer(self.send(None, None).await?).await.map(drop)
+    }
+
+    async fn answer(&self, answer: oneshot::Receiver<Answer>) -> Answer {
+        match answer.await {
             Ok(answer) => answer,
             Err(oneshot::Canceled) => Err(self.unavailable().await),
         }
@@ -234,7 +251,7 @@ impl OwnedLog {
     /// Sends a command to the sequencer, and returns where its answer will be.
     pub(crate) async fn send(
         &self,
-        command: Command,
+        command: Option<Command>,
         actor: Option<Arc<Actor>>,
     ) -> Result<oneshot::Receiver<Answer>, CommandError> {
         let (reply, answer) = oneshot::channel();

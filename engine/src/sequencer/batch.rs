@@ -51,6 +51,18 @@ impl Batch {
         }
     }
 
+    /// Adds a request for nothing but the proof that no other writer has taken the log.
+    pub(crate) fn confirm(&mut self, reply: Reply) {
+        self.commands += 1;
+        let outcome = Ok(vec![]);
+        self.replies.push(Pending { reply, outcome });
+    }
+
+    /// Whether somebody waits for an answer.
+    pub(crate) fn has_replies(&self) -> bool {
+        !self.replies.is_empty()
+    }
+
     /// Sends all answers, now that the records are durable.
     pub(crate) fn reply(self) {
         for Pending { reply, outcome } in self.replies {

@@ -29,7 +29,8 @@ use std::time::Duration;
 /// A client's command, and where to send the answer.
 #[derive(Debug)]
 pub(crate) struct Request {
-    pub(crate) command: Command,
+    /// None: to know that no other writer has taken the log.
+    pub(crate) command: Option<Command>,
     pub(crate) actor: Option<Arc<Actor>>,
     pub(crate) reply: Reply,
 }
@@ -156,9 +157,12 @@ impl Sequencer {
                 command,
                 actor,
                 reply,
-            }) => {
-                self.decide_for(actor.as_ref(), batch, now, command, Some(reply));
-            }
+            }) => match command {
+                Some(command) => {
+                    self.decide_for(actor.as_ref(), batch, now, command, Some(reply));
+                }
+                None => batch.confirm(reply),
+            },
             // A report is refused if its job has finished by now.
             Input::Report(command) => {
                 if let Command::ReportResult {
@@ -234,7 +238,7 @@ impl Sequencer {
         self.decide(batch, now, expire, None);
     }
 
-    /// Appends the batch, then makes it visible, executes its effects and answers.
+    /// Appends the batch, or makes sure that the log is still this engine's, then makes it visible, executes its effects and answers.
     ///
     /// Invariant: nothing is visible, executed or answered before it is durable.
     fn commit(&mut self, mut batch: Batch) -> Result<(), AppendError> {
@@ -250,6 +254,9 @@ impl Sequencer {
                 trace_record(record);
                 self.liveness.apply(record);
             }
+        } else if batch.has_replies() {
+            // A refusal may be wrong if another node writes the log.
+            self.log.confirm()?;
         }
         for (job, position) in std::mem::take(&mut batch.positions) {
             self.supervisor.settle(job, position);

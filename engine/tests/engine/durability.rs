@@ -214,6 +214,10 @@ impl Log for Liar {
 }
 
 impl LogReader for LyingReader {
+    fn sessions(&self, after: Option<SessionId>, limit: usize) -> Vec<SessionId> {
+        self.0.sessions(after, limit)
+    }
+
     fn read(
         &self,
         session: SessionId,

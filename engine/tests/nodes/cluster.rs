@@ -167,6 +167,32 @@ impl Cluster {
         self.stream(log).lock().unwrap().owner = None;
     }
 
+    /// Whether a node follows a log up to its end, so that it can become its writer.
+    pub(crate) fn can_own(&self, node: u8, log: u8) -> bool {
+        let it = &self.nodes[usize::from(node)];
+        let is_behind = it.is_behind.load(Ordering::SeqCst);
+        !is_behind && !it.engine.owns(log) && it.engine.position(log).is_some()
+    }
+
+    /// The node that writes a log.
+    pub(crate) fn owner(&self, log: u8) -> Option<u8> {
+        self.stream(log).lock().unwrap().owner
+    }
+
+    /// Lets a node notice which logs others have taken from it, and follow them.
+    pub(crate) async fn settle(&self, node: u8) {
+        let engine = self.engine(node);
+        for log in 0..self.nodes.len() as u8 {
+            if engine.owns(log) && self.owner(log) != Some(node) {
+                engine.release(log, Duration::ZERO).await;
+                until("the log is given up", || !engine.owns(log)).await;
+            }
+            if !engine.owns(log) && engine.position(log).is_none() {
+                self.follow(node, log);
+            }
+        }
+    }
+
     /// Lets nothing of the others' logs reach a node, or all that has not.
     pub(crate) fn hold(&self, node: u8, is_behind: bool) {
         let it = &self.nodes[usize::from(node)];
@@ -246,6 +272,20 @@ impl Log for WrittenLog {
             cluster.deliver(node as u8, self.number);
         }
         self.copy.append(records)
+    }
+
+    fn confirm(&mut self) -> Result<(), AppendError> {
+        let Some(cluster) = self.cluster.upgrade() else {
+            return Ok(());
+        };
+        let stream = cluster.stream(self.number).lock().unwrap();
+        match stream.term == self.term {
+            true => Ok(()),
+            false => {
+                let why = io::Error::other("another node writes this log");
+                Err(AppendError::Fenced(Arc::new(why)))
+            }
+        }
     }
 
     fn reader(&self) -> Arc<dyn LogReader> {

@@ -1,5 +1,6 @@
 //! Engines that are nodes of a cluster: each writes some logs, and follows the others.
 
+mod chaos;
 mod cluster;
 
 use cluster::{Cluster, in_background, until};
@@ -591,5 +592,53 @@ fn a_session_that_is_in_use_at_another_node_is_not_idle() {
             assert!(second < 1_000, "the unused session stays open");
         }
         assert!(is_open(used));
+    });
+}
+
+#[test]
+fn a_node_that_lost_a_log_and_does_not_know_it_says_of_nothing_that_it_is_not_there() {
+    run(async {
+        let cluster = Cluster::start(2).await;
+        let (known, consumer) = create(cluster.engine(0)).await;
+        cluster.own(1, 0);
+        // Created by the node that writes the log now.
+        let numbering = Numbering::new(0, 16).unwrap();
+        let new = numbering.session(SessionId::from_random([7; 16]));
+        let joined = cluster.engine(1).join_session(known).await.unwrap();
+        let engine = cluster.engine(0).clone();
+        assert!(engine.owns(0));
+
+        // It asks for its log's end before it says that there is no such session.
+        let read = {
+            let engine = engine.clone();
+            in_background(async move {
+                engine
+                    .read(new, Sequence::START, LIMIT, Duration::ZERO)
+                    .await
+            })
+        };
+        until("it notices", || !engine.owns(0)).await;
+        cluster.follow(0, 0);
+        let missing = read.await.unwrap().unwrap_err();
+        assert!(matches!(missing, PullError::SessionNotFound), "{missing}");
+        let pulled = pull(&engine, (known, joined), Duration::from_secs(10)).await;
+        assert!(!pulled.unwrap().records.is_empty());
+        let pulled = pull(&engine, (known, consumer), Duration::from_secs(10)).await;
+        assert!(!pulled.unwrap().records.is_empty());
+
+        // The same with what its core would refuse.
+        cluster.own(0, 0);
+        cluster.settle(1).await;
+        cluster.own(1, 0);
+        cluster
+            .engine(1)
+            .submit_job(statement(known, "cat"))
+            .await
+            .unwrap();
+        let refused = engine.interrupt_job(known, None).await.unwrap_err();
+        assert!(
+            matches!(refused, CommandError::Unavailable(Unavailable::Moved)),
+            "{refused}"
+        );
     });
 }

@@ -6,8 +6,9 @@
 use crate::statement::NoStatement;
 use crate::translate::removed_message;
 use crate::wire::{Answer, State};
-use rejoin_engine::{CommandError, ConsumerId, PullError, Rejection, Sequence, SessionId};
+use rejoin_engine::{CommandError, ConsumerId, PullError, Record, Rejection, SessionId};
 use std::fmt;
+use std::sync::Arc;
 
 /// Why a request failed or was refused.
 #[derive(Clone, Debug)]
@@ -40,12 +41,12 @@ pub(crate) enum Fault {
     SessionMissing,
     /// No such session is open.
     SessionNotFound(String),
-    /// The session was closed, and removed by retention.
+    /// The session was deleted, or closed and removed by retention.
     SessionRemoved {
         /// The removed session.
         session: SessionId,
-        /// The sequence of its last record.
-        last: Sequence,
+        /// What the log says about it.
+        removal: Arc<Record>,
     },
     /// The session could not be created.
     SessionUncreated(String),
@@ -175,8 +176,8 @@ impl fmt::Display for Fault {
             Self::RequestNull => f.write_str("Process request error: the request is null"),
             Self::SessionMissing => f.write_str("'sessionId' is required"),
             Self::SessionNotFound(session) => write!(f, "session not found: {session}"),
-            Self::SessionRemoved { session, last } => {
-                let reason = removed_message(Sequence(1), *last);
+            Self::SessionRemoved { session, removal } => {
+                let reason = removed_message(removal);
                 write!(f, "session not found: {session}: {reason}")
             }
             Self::SessionUncreated(reason) => write!(f, "create api session failed: {reason}"),

@@ -83,8 +83,14 @@ export function closing(cause, account) {
 export function gone({ first, last, cause, by }) {
   const which = first === last ? `Event ${first}` : `Events ${first} to ${last}`;
   if (by) return `${which} were deleted by ${by.account ?? "someone"}.`;
+  if (cause === "deletion") return `${which} were deleted.`;
   if (cause === "retention") return `${which} were removed by retention.`;
   return `${which} cannot be read: the log is damaged there.`;
+}
+
+/** A message of the server as a sentence. */
+export function capitalized(message) {
+  return `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
 }
 
 /** That output or input was redacted, and by whom. */

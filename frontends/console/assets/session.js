@@ -20,7 +20,7 @@ import { Follower } from "./stream.js";
 import { Timeline } from "./timeline.js";
 import { Transcript } from "./transcript.js";
 import { Viewers } from "./viewers.js";
-import { badge, closing, harmless, jobStatus } from "./format.js";
+import { badge, capitalized, closing, harmless, jobStatus } from "./format.js";
 
 /** One session at a time. `on.refused` is called when a request needs a login. */
 export class Session {
@@ -323,6 +323,7 @@ export class Session {
     }
     if (error.status === 401) return this.#on.refused(again);
     if (error.status === 404) return this.#unknown();
+    if (error.status === 410) return this.#unknown("Session deleted", capitalized(error.message));
     if (error.code === "cursor_unknown") {
       notice("The server was restored from a backup. The session is shown as the server has it now.");
       return this.open(this.id, 0);

@@ -7,7 +7,7 @@ import { clientName, createSession, me, requestName, submit } from "./api.js";
 import { copyText } from "./clipboard.js";
 import { loggedIn } from "./dialogs.js";
 import { find, setText } from "./dom.js";
-import { ending, jobStatus } from "./format.js";
+import { capitalized, ending, jobStatus } from "./format.js";
 import { LONGEST_TITLE } from "./limits.js";
 import { failed, notice } from "./notices.js";
 import { address as consoleAddress, sharedBy } from "./route.js";
@@ -150,6 +150,7 @@ function end({ outcome, status: exit }, message) {
 function refused(error) {
   if (error.code === "link_ended") return offer("This link has ended: its time is over, or somebody has removed it.");
   if (error.status === 401) return loggedIn().then(() => (introduce(), link.open()));
+  if (error.status === 410) return offer(capitalized(error.message));
   if (error.status === 404) return offer("There is no such terminal on this server, or it was removed.");
   failed(error);
 }

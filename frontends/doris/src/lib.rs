@@ -206,7 +206,7 @@ impl Doris {
         let context = RowContext {
             columns: table::columns(self.settings.columns, is_all),
             node: self.settings.node.to_string(),
-            now: self.engine.now(),
+            now: self.engine.clocks(),
             zone: self.zone.clone(),
             accounts: self.accounts.clone(),
         };

@@ -4,7 +4,7 @@ use crate::Columns;
 use crate::limits::INFO_CHARS;
 use jiff::tz::TimeZone;
 use rejoin_accounts::Accounts;
-use rejoin_engine::{Moment, SessionView, Timestamp};
+use rejoin_engine::{LogClocks, SessionView, Timestamp};
 
 /// What a row depends on apart from its session.
 #[derive(Clone, Debug)]
@@ -12,7 +12,7 @@ pub(crate) struct RowContext {
     pub(crate) columns: &'static [&'static str],
     /// The value of the column `FE`.
     pub(crate) node: String,
-    pub(crate) now: Moment,
+    pub(crate) now: LogClocks,
     pub(crate) zone: TimeZone,
     pub(crate) accounts: Accounts,
 }
@@ -65,7 +65,12 @@ impl RowContext {
                 format!("{:x}-{:x}", view.number.0, job.job.0)
             }),
             "State" if self.columns.len() == NEWER.len() => "OK".into(),
-            "Time" => self.now.since(view.since).as_secs().to_string(),
+            "Time" => self
+                .now
+                .now(view.id)
+                .since(view.since)
+                .as_secs()
+                .to_string(),
             "User" => self.accounts.shown_as(view.user.as_deref()).into(),
             _ => String::new(),
         }
@@ -106,7 +111,7 @@ mod tests {
     use super::*;
     use rejoin_core::testing::{SESSION, created, instant};
     use rejoin_engine::{
-        Event, JobId, JobMode, JobSlot, Outcome, Record, Sequence, Views, Visibility,
+        Event, JobId, JobMode, JobSlot, Moment, Outcome, Record, Sequence, Views, Visibility,
     };
     use std::time::Duration;
 
@@ -139,7 +144,7 @@ mod tests {
         let context = RowContext {
             columns: super::columns(columns, is_all),
             node: "10.14.170.23".into(),
-            now: Timestamp::from_millis(231_999).into(),
+            now: Moment::from(Timestamp::from_millis(231_999)).into(),
             zone: TimeZone::UTC,
             accounts: Accounts::open().unwrap(),
         };

@@ -15,7 +15,9 @@ use crate::session::{Services, Session};
 use crate::{FRONTEND, MaxScale};
 use futures::future::select;
 use rejoin_accounts::Caller;
-use rejoin_engine::{Engine, Selection, SessionId, SessionNumber, SessionView, Timestamp, Views};
+use rejoin_engine::{
+    CommandError, Engine, Selection, SessionId, SessionNumber, SessionView, Timestamp, Views,
+};
 use rejoin_http::{Admission, ClientAddress, Method, Refused, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use std::pin::pin;
@@ -93,6 +95,10 @@ impl MaxScale {
         }
         let handler = resource.handler(&method).ok_or(Fault::NotFound)?;
         if resource.is_about_session() {
+            if let Some(number) = route::session_number(id) {
+                let known = self.engine.know_number(number).await;
+                known.map_err(CommandError::Unavailable)?;
+            }
             self.log_session(http, id);
         }
         let host = http.header("host").unwrap_or("localhost");
@@ -105,7 +111,7 @@ impl MaxScale {
             style,
             context: RenderContext {
                 base: format!("{scheme}://{host}{}/{prefix}", http.prefix()),
-                now: self.engine.now(),
+                now: self.engine.clocks(),
                 zone: self.zone.clone(),
                 accounts: self.accounts.clone(),
             },
@@ -257,7 +263,7 @@ impl MaxScale {
         after: Duration,
     ) -> Result<(), Fault> {
         if self.engine.config().read_only {
-            return Err(rejoin_engine::CommandError::ReadOnly.into());
+            return Err(CommandError::ReadOnly.into());
         }
         let pending = PendingClose::new(&self.pending_closes).ok_or(Fault::TooManyClosings)?;
         self.engine.runtime().spawn(Box::pin(async move {

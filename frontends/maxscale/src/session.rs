@@ -70,7 +70,7 @@ impl<'view> Attributes<'view> {
         let statements: usize = shown_jobs(view).map(|job| job.statement.len()).sum();
         let idle = match view.is_busy() {
             true => 0,
-            false => context.now.since(view.since).as_millis() / 100,
+            false => context.now.now(view.id).since(view.since).as_millis() / 100,
         };
         let remote = view.remote.as_deref();
         let address: Option<SocketAddr> = remote.and_then(|text| text.parse().ok());
@@ -99,7 +99,7 @@ impl<'view> Attributes<'view> {
                 .map(|job| Query::new(job, view, &context.zone))
                 .collect(),
             remote,
-            seconds_alive: dates::seconds(view.created, context.now),
+            seconds_alive: dates::seconds(view.created, context.now.now(view.id)),
             state: STATE,
             thread: 0,
             user: context.accounts.shown_as(view.user.as_deref()),

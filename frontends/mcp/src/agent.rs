@@ -4,7 +4,7 @@ use crate::Settings;
 use rejoin_accounts::{
     Accounts, Caller, Cookie, Permission, Role, SameSite, Scheme, Source, Tokens,
 };
-use rejoin_engine::{Engine, SessionId, SessionNumber, SessionView};
+use rejoin_engine::{Engine, SessionId, SessionNumber, SessionView, Unavailable};
 use rejoin_http::Request;
 
 /// The caller of one request.
@@ -55,7 +55,15 @@ impl<'a> Agent<'a> {
 
     /// The session of this name: its UUID, which is a secret, or its number if the agent finds it in
     /// lists.
-    pub(crate) fn session(&self, engine: &Engine, name: &str) -> Option<SessionId> {
+    ///
+    /// # Errors
+    ///
+    /// If another node would have to be asked, and can't be.
+    pub(crate) async fn session(
+        &self,
+        engine: &Engine,
+        name: &str,
+    ) -> Result<Option<SessionId>, Unavailable> {
         let is_shown = |view: &SessionView| {
             self.may_use(&view.service)
                 && self
@@ -63,18 +71,22 @@ impl<'a> Agent<'a> {
                     .is_none_or(|user| view.user.as_deref() == Some(user))
         };
         if let Ok(id) = name.parse::<SessionId>() {
+            engine.know(id).await?;
             let service = engine.view(|views| views.session(id).map(|view| view.service.clone()));
             // A session that the views have forgotten can still be read, unless its service matters.
             let is_usable = service.map_or(self.settings.services.is_empty(), |service| {
                 self.may_use(&service)
             });
-            return is_usable.then_some(id);
+            return Ok(is_usable.then_some(id));
         }
-        let number = SessionNumber(name.parse().ok()?);
-        engine.view(|views| {
+        let Ok(number) = name.parse().map(SessionNumber) else {
+            return Ok(None);
+        };
+        engine.know_number(number).await?;
+        Ok(engine.view(|views| {
             let view = views.numbered(number).filter(|view| is_shown(view));
             view.map(|view| view.id)
-        })
+        }))
     }
 }
 

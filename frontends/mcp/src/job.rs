@@ -50,6 +50,8 @@ impl JobFacts {
         session: SessionId,
         job: JobId,
     ) -> Result<Self, Unknown> {
+        let known = engine.know_job(session, job).await;
+        known.map_err(PullError::Unavailable)?;
         let viewed = engine.view(|views| {
             let view = views.session(session)?;
             Some((view.job(job).cloned(), view.last_sequence))

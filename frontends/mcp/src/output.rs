@@ -5,12 +5,13 @@
 
 use crate::limits::{READ_BYTES, READ_RECORDS, TAIL_RECORDS};
 use rejoin_engine::{
-    Engine, Event, JobId, JobMode, LossCause, Moment, Outcome, PullError, ReadLimit, Record,
-    Sequence, SessionId, Visibility,
+    Engine, Event, JobId, JobMode, Moment, Outcome, PullError, ReadLimit, Record, Sequence,
+    SessionId, Visibility,
 };
 pub(crate) use rejoin_search::OutputPlace as Position;
 use rejoin_search::output_part;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -49,7 +50,7 @@ pub(crate) struct Piece {
     pub(crate) next: Position,
     pub(crate) end: PieceEnd,
     /// The first and the last sequence of each range of records that are lost, and why.
-    pub(crate) gaps: Vec<(Sequence, Sequence, LossCause)>,
+    pub(crate) gaps: Vec<Gap>,
 }
 
 /// What a record shows, or a part of it.
@@ -60,6 +61,34 @@ pub(crate) struct Segment {
     pub(crate) bytes: Vec<u8>,
     /// Whether it is a remark of ours, which stands on a line of its own.
     pub(crate) is_remark: bool,
+}
+
+/// Records that are lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gap {
+    first: Sequence,
+    last: Sequence,
+    cause: &'static str,
+    /// Whether the session was removed, so that nothing follows.
+    pub(crate) is_removal: bool,
+}
+
+impl Gap {
+    fn of(record: &Record) -> Option<Self> {
+        let Event::RecordsLost { first, last, .. } = record.event else {
+            return None;
+        };
+        Some(Self {
+            first,
+            last,
+            cause: record.loss()?,
+            is_removal: record.is_removal(),
+        })
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        json!({"first": self.first.0, "last": self.last.0, "cause": self.cause})
+    }
 }
 
 /// Why a piece ends where it does.
@@ -227,9 +256,7 @@ impl OutputReader<'_> {
                 if last.is_some_and(|last| record.sequence > last) {
                     return Ok(piece);
                 }
-                if let Event::RecordsLost { first, last, cause } = record.event {
-                    piece.gaps.push((first, last, cause));
-                }
+                piece.gaps.extend(Gap::of(record));
                 if let Some(shown) = self.show.record(record) {
                     let skip = piece.next.skip.min(shown.bytes.len());
                     let rest = &shown.bytes[skip..];
@@ -311,10 +338,13 @@ impl Show {
                     is_remark: false,
                 })
             }
-            Event::RecordsLost { first, last, cause } => remark(format!(
-                "[records {first} to {last} are lost: {}]\n",
-                cause.name()
-            )),
+            Event::RecordsLost { first, last, .. } => {
+                let why = record.loss().unwrap_or_default();
+                let by = record.actor.as_ref().filter(|_| record.is_deletion());
+                let by = by.map(|actor| actor.account.as_deref().unwrap_or("someone"));
+                let by = by.map(|who| format!(" by {who}")).unwrap_or_default();
+                remark(format!("[records {first} to {last} are lost: {why}{by}]\n"))
+            }
             event if matches!(self, Self::Transcript) => remark(transcript_line(event)?),
             _ => None,
         }

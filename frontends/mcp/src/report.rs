@@ -2,7 +2,7 @@
 
 use crate::dispatch::millis;
 use crate::job::{JobFacts, is_unfinished};
-use crate::output::{Piece, PieceEnd, Position, ended};
+use crate::output::{Gap, Piece, PieceEnd, Position, ended};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rejoin_engine::{Engine, JobId, Outcome, SessionId};
@@ -164,10 +164,7 @@ fn left_out(part: &OutputPart) -> Option<(Position, Position)> {
 fn gaps(part: &OutputPart) -> Value {
     let pieces = [Some(&part.head), part.tail.as_ref()];
     let gaps = pieces.into_iter().flatten().flat_map(|piece| &piece.gaps);
-    gaps.map(
-        |(first, last, cause)| json!({"first": first.0, "last": last.0, "cause": cause.name()}),
-    )
-    .collect()
+    gaps.map(Gap::json).collect()
 }
 
 #[cfg(test)]

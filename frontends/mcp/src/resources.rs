@@ -67,7 +67,9 @@ pub(crate) async fn read(context: &Context<'_>, call: &Call) -> Result<Value, Rp
     }
     let session = context
         .agent
-        .session(context.engine(), &session.to_string());
+        .session(context.engine(), &session.to_string())
+        .await
+        .map_err(|error| RpcError::internal(error.to_string()))?;
     let session = session.ok_or_else(not_found)?;
     context.http.log_session(session);
     let reader = OutputReader {

@@ -96,7 +96,9 @@ async fn find(context: &Context<'_>, call: &Call) -> Result<(SessionId, JobFacts
     }
     let session = context
         .agent
-        .session(context.engine(), &session.to_string());
+        .session(context.engine(), &session.to_string())
+        .await
+        .map_err(|error| RpcError::internal(error.to_string()))?;
     let session = session.ok_or_else(unknown)?;
     context.http.log_session(session);
     context.http.log_job(job);

@@ -34,7 +34,7 @@ fn named<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 impl Native {
     pub(crate) async fn describe_session(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Run).await?;
-        let session = self.session(http, &caller)?;
+        let session = self.session(http, &caller).await?;
         let Describe { title, labels } = body(http.body())?;
         let title = title.map(Option::unwrap_or_default);
         let title = title.as_deref().map(str::trim);

@@ -1,11 +1,14 @@
 //! The errors of the API, sent as `application/problem+json` (RFC 9457).
 
+use crate::event_json::by;
 use crate::view_json;
-use rejoin_accounts::{Denied, FileError, LinkError, OwnTokenError};
+use rejoin_accounts::{Caller, Denied, FileError, LinkError, OwnTokenError};
 use rejoin_engine::{
-    CommandError, Controller, JobId, PullError, RedactError, Rejection, ScreenError, Unavailable,
+    CommandError, Controller, JobId, PullError, Record, RedactError, Rejection, ScreenError,
+    Unavailable,
 };
 use rejoin_http::{Refused, Response, StatusCode};
+use rejoin_replay::{instant, named};
 use serde_json::json;
 use std::fmt;
 use std::sync::Arc;
@@ -42,6 +45,13 @@ pub(crate) enum Fault {
     RequestInvalid(String),
     /// There is no screen to show.
     Screen(ScreenError),
+    /// The session was deleted, or removed by retention.
+    SessionGone {
+        /// As the request names it.
+        session: String,
+        /// What the log says about it.
+        removal: Arc<Record>,
+    },
     /// The session does not exist.
     SessionNotFound(String),
     /// The account's access tokens can't be shown or changed so.
@@ -49,6 +59,14 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    /// Somebody who could read a session when the request began may not do so any more.
+    pub(crate) fn ended(caller: &Caller) -> Self {
+        Self::Denied(match caller.link() {
+            Some(_) => Denied::LinkEnded,
+            None => Denied::Expired,
+        })
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::Command(error) => command_status(error),
@@ -61,6 +79,7 @@ impl Fault {
             Self::JobNotFound(_) | Self::PathNotFound(_) | Self::SessionNotFound(_) => {
                 StatusCode::NOT_FOUND
             }
+            Self::SessionGone { .. } => StatusCode::GONE,
             Self::Redact(error) => redact_status(error).0,
             Self::Screen(error) => screen_status(error),
             Self::Refused(refused) => refused.status(),
@@ -113,6 +132,7 @@ impl Fault {
                 "session_not_found"
             }
             Self::RequestInvalid(_) => "request_invalid",
+            Self::SessionGone { .. } => "session_gone",
             Self::Token(error) => token_status(error).1,
         }
     }
@@ -151,6 +171,12 @@ impl From<ScreenError> for Fault {
     }
 }
 
+impl From<Unavailable> for Fault {
+    fn from(why: Unavailable) -> Self {
+        Self::Read(PullError::Unavailable(why))
+    }
+}
+
 impl From<PullError> for Fault {
     fn from(error: PullError) -> Self {
         Self::Read(error)
@@ -170,6 +196,13 @@ impl From<Fault> for Response {
         });
         if let Fault::Read(PullError::CursorUnknown { last }) = &fault {
             problem["lastSequence"] = last.0.into();
+        }
+        if let Fault::SessionGone { removal, .. } = &fault {
+            problem["cause"] = removal.loss().into();
+            problem["at"] = removal.at.as_millis().into();
+            if let Some(actor) = &removal.actor {
+                problem["by"] = by(actor);
+            }
         }
         if let Fault::NotController { controller, .. } = &fault {
             problem["controller"] = view_json::controller(controller.as_deref());
@@ -212,6 +245,16 @@ impl fmt::Display for Fault {
             Self::Redact(error) => error.fmt(f),
             Self::Screen(error) => error.fmt(f),
             Self::RequestInvalid(reason) => f.write_str(reason),
+            Self::SessionGone { session, removal } => {
+                let at = instant(removal.at);
+                match removal.actor.as_deref() {
+                    Some(actor) => {
+                        let who = named(actor);
+                        write!(f, "session {session} was deleted by {who} at {at}")
+                    }
+                    None => write!(f, "session {session} was removed by retention at {at}"),
+                }
+            }
             Self::SessionNotFound(session) => write!(f, "session not found: {session}"),
             Self::Token(error) => match &**error {
                 // It names the file's path, which is the operator's affair.

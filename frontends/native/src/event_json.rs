@@ -231,8 +231,8 @@ pub fn members(record: &Record, detail: Detail) -> Map<String, Value> {
             let records: Vec<_> = records.iter().map(|record| record.0).collect();
             json!({"records": records})
         }
-        Event::RecordsLost { first, last, cause } => {
-            json!({"first": first.0, "last": last.0, "cause": cause.name()})
+        Event::RecordsLost { first, last, .. } => {
+            json!({"first": first.0, "last": last.0, "cause": record.loss()})
         }
         Event::JobStarted { job, .. } => json!({"job": job.0}),
         Event::InputWritten {

@@ -142,7 +142,7 @@ impl Native {
 
     pub(crate) async fn close(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::CloseOwn).await?;
-        let session = self.session(http, &caller)?;
+        let session = self.session(http, &caller).await?;
         let owner = self.engine.view(|views| {
             let view = views.session(session);
             view.map(|view| view.user.clone())
@@ -163,7 +163,7 @@ impl Native {
         let caller = self.authorize(http, Permission::Read).await?;
         let consumer = self
             .engine_for(&caller, http)
-            .join_session(self.session(http, &caller)?)
+            .join_session(self.session(http, &caller).await?)
             .await?;
         let joined =
             serde_json::json!({"consumer": consumer.to_string(), "ordinal": consumer.ordinal});
@@ -172,7 +172,7 @@ impl Native {
 
     pub(crate) async fn leave(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Read).await?;
-        let session = self.session(http, &caller)?;
+        let session = self.session(http, &caller).await?;
         let consumer: ConsumerId = param(http, "consumer")
             .parse()
             .map_err(|_| Fault::RequestInvalid("invalid consumer ID".to_owned()))?;
@@ -184,7 +184,7 @@ impl Native {
 
     pub(crate) async fn submit(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Run).await?;
-        let session = self.session(http, &caller)?;
+        let session = self.session(http, &caller).await?;
         self.check_session(&caller, session)?;
         let submit: Submit = body(http.body())?;
         if submit.terminal.is_some() && submit.output.is_some() {
@@ -237,6 +237,7 @@ impl Native {
     pub(crate) async fn job(&self, http: &Request) -> HandlerResult {
         let (_, session, _visit) = self.reader(http).await?;
         let job = job_id(http)?;
+        self.engine.know_job(session, job).await?;
         let shown = self.view(session, |view| {
             let known = view.job(job).filter(|job| !job.mode.is_private());
             known.map(view_json::job)
@@ -248,10 +249,10 @@ impl Native {
 
     pub(crate) async fn interrupt(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Interrupt).await?;
-        let session = self.session(http, &caller)?;
+        let session = self.session(http, &caller).await?;
         let job = match param(http, "job") {
             "" => None,
-            _ => Some(self.visible_job(session, job_id(http)?)?),
+            _ => Some(self.visible_job(session, job_id(http)?).await?),
         };
         let interrupted = self
             .engine_for(&caller, http)
@@ -264,9 +265,9 @@ impl Native {
 
     pub(crate) async fn write(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Run).await?;
-        let session = self.session(http, &caller)?;
+        let session = self.session(http, &caller).await?;
         self.check_session(&caller, session)?;
-        let job = self.visible_job(session, job_id(http)?)?;
+        let job = self.visible_job(session, job_id(http)?).await?;
         let query = Query::parse(http.url(), &["end", "client"])?;
         let end = query.flag("end")?;
         let client = client_of(&caller, &query)?;
@@ -281,9 +282,9 @@ impl Native {
 
     pub(crate) async fn resize(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Run).await?;
-        let session = self.session(http, &caller)?;
+        let session = self.session(http, &caller).await?;
         self.check_session(&caller, session)?;
-        let job = self.visible_job(session, job_id(http)?)?;
+        let job = self.visible_job(session, job_id(http)?).await?;
         let client = client_of(&caller, &Query::parse(http.url(), &["client"])?)?;
         let size: Size = body(http.body())?;
         self.engine.touch(session);
@@ -296,7 +297,7 @@ impl Native {
 
     pub(crate) async fn screen(&self, http: &Request) -> HandlerResult {
         let (_, session, _visit) = self.reader(http).await?;
-        let job = self.visible_job(session, job_id(http)?)?;
+        let job = self.visible_job(session, job_id(http)?).await?;
         let query = Query::parse(http.url(), &["at"])?;
         let at = query.number("at")?.map(Sequence);
         let screen = self.engine.screen(session, job, at).await?;
@@ -310,9 +311,9 @@ impl Native {
 
     pub(crate) async fn take_control(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Run).await?;
-        let session = self.session(http, &caller)?;
+        let session = self.session(http, &caller).await?;
         self.check_session(&caller, session)?;
-        let job = self.visible_job(session, job_id(http)?)?;
+        let job = self.visible_job(session, job_id(http)?).await?;
         let Control { client } = body(http.body())?;
         let client = controller_of(&caller, &client)?;
         self.engine.touch(session);
@@ -325,9 +326,9 @@ impl Native {
 
     pub(crate) async fn give_control(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Run).await?;
-        let session = self.session(http, &caller)?;
+        let session = self.session(http, &caller).await?;
         self.check_session(&caller, session)?;
-        let job = self.visible_job(session, job_id(http)?)?;
+        let job = self.visible_job(session, job_id(http)?).await?;
         let client = client_of(&caller, &Query::parse(http.url(), &["client"])?)?;
         let Some(client) = client else {
             let reason = "`client` is missing: who gives the control back?";
@@ -366,7 +367,7 @@ impl Native {
         if accept.contains(EVENT_STREAM) {
             return self.stream(http).await;
         }
-        let (caller, session, _visit) = self.reader(http).await?;
+        let (caller, session, _visit) = self.reader_to_the_end(http).await?;
         let query = Query::parse(http.url(), &["after", "limit", "wait"])?;
         let cursor = cursor_of(&query)?;
         let after = cursor.after;
@@ -402,7 +403,7 @@ impl Native {
     }
 
     pub(crate) async fn stream(&self, http: &Request) -> HandlerResult {
-        let (caller, session, visit) = self.reader(http).await?;
+        let (caller, session, visit) = self.reader_to_the_end(http).await?;
         let query = Query::parse(http.url(), &["after", "client"])?;
         let client = client_of(&caller, &query)?.map(|it| it.client.clone());
         // A browser that reconnects sends the last ID that it has got, to the URL of its first request.
@@ -439,7 +440,7 @@ impl Native {
     /// Who watches a session: by streams, and as consumers.
     pub(crate) async fn viewers(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Read).await?;
-        let session = self.session(http, &caller)?;
+        let session = self.session(http, &caller).await?;
         let consumers = self.view(session, |view| {
             let joined =
                 |(consumer, view): (ConsumerId, ConsumerView)| (consumer.ordinal, view.joined);
@@ -514,11 +515,27 @@ impl Native {
 
     /// The session that the path names: by its UUID, or by its number if the caller may see it.
     /// Numbers are not secret, so knowing one gives no access.
-    pub(crate) fn session(&self, http: &Request, caller: &Caller) -> Result<SessionId, Fault> {
+    ///
+    /// # Errors
+    ///
+    /// Also if the session was removed: then who deleted it.
+    pub(crate) async fn session(
+        &self,
+        http: &Request,
+        caller: &Caller,
+    ) -> Result<SessionId, Fault> {
+        let session = self.named(http, caller).await?;
+        self.check_removal(session, param(http, "session")).await?;
+        Ok(session)
+    }
+
+    /// As [`Self::session`], but also of a session that was removed, whose last event says so.
+    pub(crate) async fn named(&self, http: &Request, caller: &Caller) -> Result<SessionId, Fault> {
         let name = param(http, "session");
         let unknown = || Fault::SessionNotFound(name.to_owned());
         let session = match name.parse() {
             Ok(session) => {
+                self.engine.know(session).await?;
                 let owner = self.engine.view(|views| {
                     let view = views.session(session);
                     view.map(|view| (view.user.clone(), view.number.0))
@@ -530,6 +547,7 @@ impl Native {
             }
             Err(_) => {
                 let number = SessionNumber(number("session", name).map_err(|_| unknown())?);
+                self.engine.know_number(number).await?;
                 let found = self.engine.view(|views| {
                     let view = views.numbered(number);
                     view.map(|view| (view.id, view.user.clone()))
@@ -543,6 +561,21 @@ impl Native {
         Ok(session)
     }
 
+    /// Refuses a session that was removed. `name` is what the request calls it.
+    pub(crate) async fn check_removal(&self, session: SessionId, name: &str) -> Result<(), Fault> {
+        // Of one that ended long ago the views know nothing, and the log may have all.
+        if self.engine.view(|views| views.session(session).is_some()) {
+            return Ok(());
+        }
+        match self.engine.removal(session).await {
+            Some(removal) => Err(Fault::SessionGone {
+                session: name.to_owned(),
+                removal,
+            }),
+            None => Ok(()),
+        }
+    }
+
     /// The engine for commands of a caller: their records say who asked.
     pub(crate) fn engine_for(&self, caller: &Caller, http: &Request) -> Engine {
         self.engine
@@ -550,7 +583,8 @@ impl Native {
     }
 
     /// The job, unless it is private to its submitter.
-    fn visible_job(&self, session: SessionId, job: JobId) -> Result<JobId, Fault> {
+    async fn visible_job(&self, session: SessionId, job: JobId) -> Result<JobId, Fault> {
+        self.engine.know_job(session, job).await?;
         let is_private = self.engine.view(|views| {
             let known = views.session(session).and_then(|view| view.job(job));
             known.is_some_and(|known| known.mode.is_private())

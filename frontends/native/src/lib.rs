@@ -12,6 +12,7 @@
 //! their sequence and instant, with the type `private`.
 
 mod answer;
+mod audit;
 mod describe;
 mod error;
 pub mod event_json;
@@ -85,6 +86,7 @@ pub const ROUTES: &[Route<Native>] = &[
     route!(GET "/tokens" => Native::tokens),
     route!(POST "/tokens" => Native::add_token),
     route!(DELETE "/tokens/:token" => Native::remove_token),
+    route!(GET "/audit" => Native::audit),
     route!(GET "/services" => Native::services),
     route!(GET "/sessions" => Native::list),
     route!(POST "/sessions" => Native::create),
@@ -114,6 +116,7 @@ pub const ROUTES: &[Route<Native>] = &[
     route!(PUT "/sessions/:session/jobs/:job/size" => Native::resize),
     route!(PUT "/sessions/:session/jobs/:job/controller" => Native::take_control),
     route!(DELETE "/sessions/:session/jobs/:job/controller" => Native::give_control),
+    route!(ANY "/sessions/" => Native::not_found),
     route!(ANY "/sessions/*" => Native::not_found),
 ];
 

@@ -29,6 +29,19 @@ pub(crate) const PART_BYTES: usize = 32 * 1024;
 /// Records that one request redacts, each of which is read first.
 pub(crate) const REDACTED: usize = 1_000;
 
+/// Requests that one answer of an audit has, by default and at most.
+pub(crate) const REQUESTS: usize = 1_000;
+pub(crate) const MAX_REQUESTS: usize = 10_000;
+
+/// Bytes of records that one answer of an audit looks at. One read more may be begun.
+pub(crate) const AUDIT_BYTES: usize = 16 * 1024 * 1024;
+
+/// Reads of the log, and sessions that are passed over, for one answer of an audit.
+pub(crate) const AUDIT_READS: usize = 500;
+
+/// Sessions that an audit asks the log for at once.
+pub(crate) const AUDIT_SESSIONS: usize = 500;
+
 /// The longest time that one read may wait.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(60);
 

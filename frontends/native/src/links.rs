@@ -50,7 +50,7 @@ impl Native {
         };
         let engine = self.engine_for(&caller, http);
         if let Err(error) = note(&engine, session, link.id.clone(), change).await {
-            // Nobody has its secret, so it need not be there.
+            // No reader has its secret yet, so it need not be there.
             let removed = self.accounts.remove_link(session, &link.id).await;
             removed.map_err(Fault::link)?;
             return Err(error.into());
@@ -75,7 +75,7 @@ impl Native {
     /// The caller who may share a session: its creator or an admin.
     async fn sharer(&self, http: &Request) -> Result<(Caller, SessionId), Fault> {
         let caller = self.authorize(http, Permission::Read).await?;
-        let session = self.session(http, &caller)?;
+        let session = self.session(http, &caller).await?;
         let owner = self.view(session, |view| view.user.clone())?;
         match caller.may_close(owner.as_deref()) {
             true => Ok((caller, session)),
@@ -87,14 +87,25 @@ impl Native {
     }
 
     /// Who may read the session of a request: an account, or somebody with a link to it. The latter is
-    /// in the log for as long as the visit lasts.
+    /// in the log for as long as the visit lasts. Refuses a session that was removed.
     pub(crate) async fn reader(
+        &self,
+        http: &Request,
+    ) -> Result<(Caller, SessionId, Option<Visit>), Fault> {
+        let (caller, session, visit) = self.reader_to_the_end(http).await?;
+        let name = http.param("session").unwrap_or_default();
+        self.check_removal(session, name).await?;
+        Ok((caller, session, visit))
+    }
+
+    /// As [`Self::reader`], but also of a session that was removed, whose last event says so.
+    pub(crate) async fn reader_to_the_end(
         &self,
         http: &Request,
     ) -> Result<(Caller, SessionId, Option<Visit>), Fault> {
         let Some(caller) = self.accounts.link_caller(http) else {
             let caller = self.authorize(http, Permission::Read).await?;
-            let session = self.session(http, &caller)?;
+            let session = self.named(http, &caller).await?;
             return Ok((caller, session, None));
         };
         let caller = caller.map_err(Fault::Denied)?;
@@ -103,9 +114,12 @@ impl Native {
         };
         let name = http.param("session").unwrap_or_default();
         let unknown = || Fault::SessionNotFound(name.to_owned());
-        let number = self
-            .view(session, |view| view.number)
-            .map_err(|_| unknown())?;
+        self.engine.know(session).await?;
+        let Ok(number) = self.view(session, |view| view.number) else {
+            // Its number is forgotten, and the UUID is not for the holder of a link.
+            self.check_removal(session, "of this link").await?;
+            return Err(unknown());
+        };
         if name != number.to_string() && name.parse() != Ok(session) {
             return Err(unknown());
         }

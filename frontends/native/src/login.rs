@@ -25,7 +25,7 @@ impl Native {
     ) -> Result<Caller, Fault> {
         let login = self.accounts.authenticate(http, &SCHEME).await;
         let caller = login.map_err(Fault::Denied)?.caller;
-        permit(&caller, wanted)?;
+        permit(http, &caller, wanted)?;
         Ok(caller)
     }
 
@@ -50,7 +50,7 @@ impl Native {
         let permitted = login.map_err(Fault::Denied).and_then(|login| {
             // To read these paths needs no body, and less permission.
             match *http.method() == Method::POST {
-                true => permit(&login.caller, wanted),
+                true => permit(http, &login.caller, wanted),
                 false => Ok(()),
             }
         });
@@ -99,17 +99,29 @@ impl Native {
     }
 }
 
-/// Refuses a caller whose role has no such permission.
-fn permit(caller: &Caller, wanted: Permission) -> Result<(), Fault> {
+/// Refuses a caller whose role has no such permission. Says what the request asked for.
+fn permit(http: &Request, caller: &Caller, wanted: Permission) -> Result<(), Fault> {
     if caller.may(wanted) {
         return Ok(());
     }
-    let what = match wanted {
-        Permission::Create => "create sessions",
-        Permission::Run => "run commands",
-        Permission::Interrupt => "interrupt jobs",
-        Permission::Read | Permission::SeeAll => "read that",
-        Permission::CloseOwn | Permission::CloseAny => "close that session",
+    let path = http.url().path();
+    let what = match (
+        http.method().as_str(),
+        path.rsplit('/').next().unwrap_or_default(),
+    ) {
+        (_, "redactions") => "redact records",
+        ("DELETE", "records") => "delete sessions",
+        ("PATCH", _) => "change titles and labels",
+        (_, "input") => "write input",
+        (_, "size") => "resize terminals",
+        (_, "controller") => "control terminals",
+        _ => match wanted {
+            Permission::Create => "create sessions",
+            Permission::Run => "run commands",
+            Permission::Interrupt => "interrupt jobs",
+            Permission::Read | Permission::SeeAll => "read that",
+            Permission::CloseOwn | Permission::CloseAny => "close sessions",
+        },
     };
     let role = caller.role();
     Err(Fault::Forbidden(format!("the role {role} may not {what}")))

@@ -4,6 +4,7 @@
 
 use crate::Native;
 use crate::answer::{HandlerResult, uncached};
+use crate::error::Fault;
 use crate::limits::{MAX_EVENTS, PART_BYTES};
 use crate::links::Visit;
 use crate::request::Query;
@@ -11,7 +12,8 @@ use futures::Stream;
 use futures::future::{Either, select};
 use rejoin_accounts::{Accounts, Caller};
 use rejoin_engine::{
-    Engine, Event, JobId, PullError, ReadLimit, Record, Sequence, SessionId, Visibility,
+    Engine, Event, JobId, PullError, ReadLimit, Record, Sequence, SessionId, Unavailable,
+    Visibility,
 };
 use rejoin_http::{Bytes, Request, Response, Shutdown, StatusCode};
 use rejoin_search::{PlainText, output_part};
@@ -71,14 +73,19 @@ fn parts(first: Vec<u8>, reader: OutputReader) -> impl Stream<Item = io::Result<
         match reader.next().await {
             Ok(Some(part)) => Some((Ok(part.into()), (None, Some(reader)))),
             Ok(None) => None,
-            Err(error) => Some((Err(io::Error::other(error)), (None, None))),
+            Err(error) => Some((Err(io::Error::other(error.to_string())), (None, None))),
         }
     })
 }
 
 impl OutputReader {
-    /// The next part, which may be empty. None: there is no more, or nobody may read it any more.
-    async fn next(&mut self) -> Result<Option<Vec<u8>>, PullError> {
+    /// The next part, which may be empty. None: there is no more.
+    ///
+    /// # Errors
+    ///
+    /// Also when the server shuts down, and when the caller may not read it any more: a download that breaks
+    /// off must not look like a whole one.
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, Fault> {
         let limit = ReadLimit {
             records: MAX_EVENTS,
             bytes: PART_BYTES,
@@ -88,13 +95,15 @@ impl OutputReader {
             .read(self.session, self.after, limit, Duration::ZERO);
         let records = match select(pin!(read), pin!(self.shutdown.wait())).await {
             Either::Left((read, _)) => read?,
-            Either::Right(_) => return Ok(None),
+            Either::Right(_) => {
+                return Err(PullError::Unavailable(Unavailable::ShuttingDown).into());
+            }
         };
         let Some(last) = records.last() else {
             return Ok(None);
         };
         if !self.accounts.is_current(&self.caller) {
-            return Ok(None);
+            return Err(Fault::ended(&self.caller));
         }
         self.after = last.sequence;
         let mut out = vec![];

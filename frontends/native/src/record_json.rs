@@ -1,16 +1,9 @@
 //! A record as a JSON object, with everything that is in the log.
 
 use crate::event_json::{Detail, event_type, members};
-use rejoin_engine::{Record, Timestamp};
+use rejoin_engine::{Event, Record, SessionNumber, Timestamp};
+pub use rejoin_replay::instant;
 use serde_json::{Map, Value};
-
-/// An instant as RFC 3339 writes it, in UTC, with milliseconds.
-#[must_use]
-pub fn instant(at: Timestamp) -> String {
-    let millis = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
-    let instant = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
-    format!("{instant:.3}")
-}
 
 /// The members of a record: `session`, `sequence`, `at`, `clock` (what the log's clock showed, if that
 /// is something else than `at`), `event`, and those of the event that are
@@ -34,11 +27,31 @@ pub fn fields(record: &Record) -> Map<String, Value> {
     fields
 }
 
+/// What a record says that somebody asked for: its members, `what` in words, and the number of its session;
+/// what was typed may be a password, and an audit is passed on, so only how much it was. None for a record of
+/// something that follows from a request or happens by itself.
+#[must_use]
+pub fn audited(record: &Record, number: Option<SessionNumber>) -> Option<Map<String, Value>> {
+    let what = rejoin_replay::request(record)?;
+    let mut fields = fields(record);
+    fields.insert("what".into(), what.into());
+    if let Some(number) = number {
+        // Also of the events that are not its first.
+        fields.insert("number".into(), number.0.into());
+    }
+    if let Event::InputWritten { bytes, .. } = &record.event {
+        fields.remove("content");
+        fields.remove("contentBase64");
+        fields.insert("inputBytes".into(), bytes.len().into());
+    }
+    Some(fields)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use rejoin_core::testing::{SESSION, created};
-    use rejoin_core::{Event, JobId, JobMode, JobSlot, LossCause, Outcome, Sequence, Visibility};
+    use rejoin_core::{JobId, JobMode, JobSlot, LossCause, Outcome, Sequence, Visibility};
     use serde_json::json;
 
     fn shown(sequence: u64, event: Event) -> Value {

@@ -21,7 +21,7 @@ use crate::recording::{RecordingWriter, has_no_terminal, opened_terminal};
 use crate::request::Query;
 use futures::Stream;
 use futures::future::{Either, select};
-use rejoin_accounts::{Accounts, Caller, Denied, Permission};
+use rejoin_accounts::{Accounts, Caller, Permission};
 use rejoin_engine::{
     Engine, Event, PullError, ReadLimit, Record, Sequence, SessionId, Unavailable, Visibility,
 };
@@ -205,11 +205,7 @@ impl RecordSource {
             return Ok(None);
         };
         if !self.accounts.is_current(&self.caller) {
-            let ended = match self.caller.link() {
-                Some(_) => Denied::LinkEnded,
-                None => Denied::Expired,
-            };
-            return Err(Fault::Denied(ended));
+            return Err(Fault::ended(&self.caller));
         }
         self.after = last.sequence;
         Ok(Some(records))
@@ -299,6 +295,15 @@ fn names_consumer(event: &Event) -> bool {
         event,
         Event::ConsumerJoined { .. } | Event::CursorAdvanced { .. } | Event::ConsumerLeft { .. }
     )
+}
+
+/// The record without the token of a consumer; none if it has no token.
+pub(crate) fn without_token(record: &Record) -> Option<Record> {
+    names_consumer(&record.event).then(|| {
+        let mut masked = record.clone();
+        mask(&mut masked.event, false);
+        masked
+    })
 }
 
 /// Removes the token of a consumer, and what a hidden job ran, took and printed.

@@ -21,7 +21,7 @@ struct Redact {
 impl Native {
     pub(crate) async fn redact(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::CloseOwn).await?;
-        let session = self.session(http, &caller)?;
+        let session = self.session(http, &caller).await?;
         self.check_owner(&caller, session)?;
         let Redact { records } = body(http.body())?;
         if records.len() > REDACTED {
@@ -37,7 +37,7 @@ impl Native {
 
     pub(crate) async fn delete_records(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::CloseOwn).await?;
-        let session = self.session(http, &caller)?;
+        let session = self.session(http, &caller).await?;
         self.check_owner(&caller, session)?;
         self.engine_for(&caller, http)
             .remove_session(session)

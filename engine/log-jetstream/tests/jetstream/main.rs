@@ -7,6 +7,7 @@
 
 mod engine;
 mod gates;
+mod nodes;
 mod replicated;
 mod servers;
 mod single;

@@ -46,10 +46,15 @@ impl Told {
 impl Servers {
     /// Starts servers and waits until they answer, and until they have a leader.
     pub(crate) fn start(count: usize, told: Told) -> Self {
+        Self::start_with(count, told, "")
+    }
+
+    /// With more lines of configuration.
+    pub(crate) fn start_with(count: usize, told: Told, more: &str) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         // Another program may take a port before the server does.
         for _ in 0..10 {
-            let (directory, servers) = launch(count, told);
+            let (directory, servers) = launch(count, told, more);
             let mut started = Launched { directory, servers };
             if started.are_ready() {
                 return Self {
@@ -197,7 +202,7 @@ impl Server {
     }
 }
 
-fn launch(count: usize, told: Told) -> (tempfile::TempDir, Vec<Server>) {
+fn launch(count: usize, told: Told, more: &str) -> (tempfile::TempDir, Vec<Server>) {
     let directory = tempfile::tempdir().unwrap();
     let ports: Vec<_> = (0..count).map(|_| [port(), port(), port()]).collect();
     let routes: Vec<_> = ports
@@ -221,7 +226,7 @@ fn launch(count: usize, told: Told) -> (tempfile::TempDir, Vec<Server>) {
         let text = format!(
             "server_name: s{index}\nlisten: \"127.0.0.1:{client}\"\n\
              http: \"127.0.0.1:{monitor}\"\nmax_payload: {}\n\
-             jetstream {{ store_dir: {store:?}\n {sync}\n max_file_store: 1G }}\n{cluster}",
+             jetstream {{ store_dir: {store:?}\n {sync}\n max_file_store: 1G }}\n{cluster}{more}\n",
             told.max_payload
         );
         std::fs::write(configuration(directory.path(), index), text).unwrap();

@@ -2,11 +2,11 @@
 
 use rejoin_cluster::testing::{Model, ModelClient, Network};
 use rejoin_cluster::{NodeName, Process};
-use rejoin_core::Sequence;
+use rejoin_core::{Sequence, SessionId};
 use rejoin_log::segment::{Durability, LogId, OpenOptions, Options, SegmentLog};
 use rejoin_log::testing::{SimulatedDisk, record, session};
 use rejoin_log::{AppendError, Log, ReadLimit};
-use rejoin_log_jetstream::{StreamLog, StreamOpenError, StreamOptions};
+use rejoin_log_jetstream::{Follower, StreamLog, StreamOpenError, StreamOptions, Taken};
 use std::sync::{Arc, Mutex};
 
 const LOG: LogId = LogId::from_bytes([5; 16]);
@@ -203,7 +203,9 @@ fn a_log_that_another_node_has_is_taken_only_when_that_is_said_and_fences_it() {
     };
     let mut second = take.open_unfolded(client(&model, 2), empty()).unwrap();
     assert_eq!(read(&second, 1), up_to(2));
+    second.confirm().unwrap();
     second.append(&[record(1, 3)]).unwrap();
+    second.confirm().unwrap();
     for _ in 0..2 {
         let Err(AppendError::Fenced(error)) = first.append(&[record(1, 3)]) else {
             panic!("the former owner could append");
@@ -262,4 +264,145 @@ fn a_message_that_no_server_gives_is_named() {
         }
     }
     assert!(refused > 0);
+}
+
+fn follow(model: &Shared, disk: &SimulatedDisk, node: usize) -> Follower<ModelClient> {
+    let followed = options(node, 9).follow_unfolded(client(model, node), copy(disk));
+    followed.unwrap()
+}
+
+/// Reads until the log has been followed up to a position.
+fn read_up_to(follower: &mut Follower<ModelClient>, position: u64) -> Vec<(SessionId, u64)> {
+    let mut seen = Vec::new();
+    for _ in 0..10_000 {
+        if follower.position() >= position {
+            return seen;
+        }
+        let records = follower.read().unwrap().unwrap_or_default();
+        seen.extend(records.iter().map(|it| (it.session, it.sequence.0)));
+    }
+    panic!("the records after {} did not come", follower.position());
+}
+
+#[test]
+fn a_follower_reads_each_record_once_and_in_order_whatever_the_network_does() {
+    let model = model(10, Network::BAD);
+    let mut log = open(&model, &SimulatedDisk::new(), 1).unwrap();
+    log.append(&[record(1, 1), record(2, 1)]).unwrap();
+    let disk = SimulatedDisk::new();
+    let mut follower = follow(&model, &disk, 2);
+    assert_eq!(follower.position(), 2);
+    assert_eq!(follower.owner().1.map(NodeName::as_str), Some("n1"));
+    for sequence in (2..=40).step_by(3) {
+        let batch = [0, 1, 2].map(|more| record(1, sequence + more));
+        log.append(&batch).unwrap();
+        log.append(&[record(2, 1 + sequence.div_ceil(3))]).unwrap();
+        let position = follower.position();
+        let seen = read_up_to(&mut follower, position + 4);
+        let one = (sequence..sequence + 3).map(|next| (session(1), next));
+        let two = (session(2), 1 + sequence.div_ceil(3));
+        assert_eq!(seen, one.chain([two]).collect::<Vec<_>>());
+    }
+    // All of it is in its copy, from which it goes on.
+    let position = follower.position();
+    drop(follower);
+    let again = follow(&model, &disk, 2);
+    assert_eq!(again.position(), position);
+    let kept = again.reader();
+    let records = kept.read(session(1), Sequence::START, ReadLimit::NONE);
+    assert_eq!(records.unwrap().len(), 40);
+}
+
+#[test]
+fn a_follower_takes_the_log_with_all_that_was_told_and_the_former_owner_is_fenced() {
+    let model = model(11, Network::CALM);
+    let mut log = open(&model, &SimulatedDisk::new(), 1).unwrap();
+    log.append(&[record(1, 1)]).unwrap();
+    let mut follower = follow(&model, &SimulatedDisk::new(), 2);
+    log.append(&[record(1, 2)]).unwrap();
+    assert_eq!(read_up_to(&mut follower, 2), [(session(1), 2)]);
+    // What it has not read yet is given when it takes the log.
+    log.append(&[record(1, 3), record(1, 4)]).unwrap();
+    let Taken {
+        log: mut taken,
+        records,
+    } = follower.take().unwrap();
+    let sequences: Vec<_> = records.iter().map(|it| it.sequence.0).collect();
+    assert_eq!((sequences, taken.term()), (vec![3, 4], 2));
+    assert!(matches!(
+        log.append(&[record(1, 5)]),
+        Err(AppendError::Poisoned(_))
+    ));
+    taken.append(&[record(1, 5)]).unwrap();
+    assert_eq!(read(&taken, 1), up_to(5));
+
+    // Another follower sees who has it, and when it is let go.
+    let mut other = follow(&model, &SimulatedDisk::new(), 3);
+    let (term, owner) = other.owner();
+    assert_eq!((term, owner.map(NodeName::as_str)), (2, Some("n2")));
+    taken.close().unwrap();
+    // The server that answers may be behind.
+    let mut reads = 0..10_000;
+    while other.owner().1.is_some() {
+        assert!(
+            reads.next().is_some(),
+            "it does not see that the log was let go"
+        );
+        other.read().unwrap();
+    }
+    assert_eq!(other.owner(), (2, None));
+    let third = other.take().unwrap().log;
+    assert_eq!(third.term(), 3);
+}
+
+#[test]
+fn a_follower_that_the_servers_do_not_answer_says_so_and_goes_on_later() {
+    let model = model(12, Network::CALM);
+    let mut log = open(&model, &SimulatedDisk::new(), 1).unwrap();
+    let mut follower = follow(&model, &SimulatedDisk::new(), 2);
+    assert_eq!(follower.read().unwrap().map(|it| it.len()), Some(0));
+    log.append(&[record(1, 1)]).unwrap();
+    model.lock().unwrap().cut(2, u64::MAX);
+    assert!(follower.read().unwrap().is_none());
+    model.lock().unwrap().cut(2, 0);
+    assert_eq!(read_up_to(&mut follower, 1), [(session(1), 1)]);
+}
+
+#[test]
+fn a_follower_refuses_a_copy_that_is_ahead_and_names_what_no_server_has() {
+    let model = model(13, Network::CALM);
+    let mut log = open(&model, &SimulatedDisk::new(), 1).unwrap();
+    log.append(&[record(1, 1)]).unwrap();
+    let ahead = SimulatedDisk::new();
+    copy(&ahead).append(&[record(1, 1), record(1, 2)]).unwrap();
+    let refused = options(2, 2).follow_unfolded(client(&model, 2), copy(&ahead));
+    assert!(matches!(
+        refused.unwrap_err(),
+        StreamOpenError::CopyAhead { copy: 2, stream: 1 }
+    ));
+    let mut follower = follow(&model, &SimulatedDisk::new(), 2);
+    for sequence in 2..=20 {
+        log.append(&[record(1, sequence)]).unwrap();
+    }
+    for _ in 0..400 {
+        model.lock().unwrap().lose(1);
+    }
+    // Which replica answers differs from call to call.
+    let mut named = None;
+    for _ in 0..100 {
+        match follower.read() {
+            Ok(_) if follower.position() == 20 => break,
+            Ok(_) => {}
+            Err(StreamOpenError::Damaged(damage)) => {
+                assert!(model.lock().unwrap().is_hole(1, damage.sequence));
+                named = Some(damage.sequence);
+                break;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(
+        named.is_some() || follower.position() == 20,
+        "it has neither all nor named what is missing"
+    );
 }

@@ -1,13 +1,19 @@
 //! Logs that earlier versions have written still open. `fixtures/` is never written again for a
 //! version that has been released; a new version of the format adds a directory.
 
-use crate::common::{LARGE, SMALL, batches, disk_with, flat, open, resume, story_keeping};
-use rejoin_core::{Event, JobId, LossCause, Record, Retention, Sequence, SessionNumber, Timestamp};
+use crate::common::{
+    LARGE, SMALL, batches, disk_with, flat, fold, open, open_only, read_all, resume, story_keeping,
+};
+use rejoin_core::{
+    Actor, Command, CreateSession, Event, JobId, JobMode, JobOutput, JobSlot, Limits, LossCause,
+    Record, Retention, Sequence, Server, SessionNumber, State, SubmitJob, Timestamp, Visibility,
+};
 use rejoin_log::ReadError;
 use rejoin_log::segment::{OpenError, VerifyReport, verify};
 use rejoin_log::testing::{SimulatedDisk, record, session};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 const CLOSED: &str = "00000000000000000001.sealed";
 const OPEN: &str = "00000000000000000001.active";
@@ -329,4 +335,172 @@ fn this_version_writes_format_1_byte_by_byte() {
     assert_eq!(Some(gaps), with_gaps().bytes(CLOSED));
     assert_eq!(Some(flipped), damaged().bytes(CLOSED));
     assert_eq!(Some(torn), disk(OPEN).bytes(OPEN));
+}
+
+/// What was said in each of the sessions 1 to 3, and is in no file once it is redacted or removed.
+const SECRETS: [&str; 3] = ["open sesame", "swordfish", "under the old oak"];
+
+/// Four sessions: of the first, the redaction of a result is carried out; the second has one that is not
+/// yet; the third was deleted by an account; the last one goes on. Each batch, with whether a round follows.
+fn redacting() -> Vec<(Vec<Arc<Record>>, bool)> {
+    let mut state = State::new(Limits::DEFAULT);
+    let actor = Arc::new(Actor {
+        account: Some("ada".into()),
+        token: None,
+        frontend: "native".into(),
+        address: Some("[::1]:8563".into()),
+    });
+    let mut batches: Vec<(Vec<Arc<Record>>, bool)> = vec![];
+    let mut run = |command: Command, ends_with_round: bool| {
+        let now = Timestamp::from_millis(1_000 * (1 + batches.len() as u64));
+        let steps = state.step_for(Some(&actor), now, command).unwrap();
+        let records = steps.into_iter().map(|step| Arc::new(step.record));
+        batches.push((records.collect(), ends_with_round));
+    };
+    for number in 1..=4 {
+        run(
+            Command::CreateSession(CreateSession {
+                session: session(number),
+                service: "shell".into(),
+                user: None,
+                remote: None,
+                timeout: Duration::from_secs(3_600),
+                consumer: None,
+                server: Server {
+                    process: 1,
+                    version: "0.1.0".into(),
+                    node: None,
+                },
+            }),
+            false,
+        );
+        run(
+            Command::SubmitJob(SubmitJob {
+                session: session(number),
+                statement: "login".into(),
+                mode: JobMode {
+                    slot: JobSlot::Foreground,
+                    visibility: Visibility::Session,
+                },
+                timeout: Duration::from_secs(600),
+                output_limit: 1_000_000,
+                request: None,
+                input: false,
+                output: JobOutput::Merged,
+                controller: None,
+                keeps_leftovers: None,
+            }),
+            false,
+        );
+    }
+    let says = |number: u8, said: &str| Command::ReportResult {
+        session: session(number),
+        job: JobId(number.into()),
+        result: format!(r#"{{"content":"{said}","jobId":{number},"type":"terminal"}}"#).into(),
+        position: None,
+    };
+    for (number, secret) in (1..).zip(SECRETS) {
+        run(says(number, secret), false);
+        run(says(number, "something else"), false);
+    }
+    let redact = |number| Command::RedactRecords {
+        session: session(number),
+        records: vec![Sequence(3)],
+    };
+    run(redact(1), true);
+    run(
+        Command::RemoveSession {
+            session: session(3),
+        },
+        false,
+    );
+    for place in 0..60 {
+        run(says(4, &format!("line {place}")), place % 10 == 9);
+    }
+    run(redact(2), false);
+    run(says(4, "the end"), false);
+    batches
+}
+
+/// How many files have these words.
+fn files_with(disk: &SimulatedDisk, words: &str) -> usize {
+    let has = |name: &String| {
+        let bytes = disk.bytes(name).unwrap();
+        bytes.windows(words.len()).any(|it| it == words.as_bytes())
+    };
+    disk.file_names().iter().filter(|name| has(name)).count()
+}
+
+/// What is written today lies in the target directory afterwards.
+#[test]
+fn this_version_redacts_and_deletes() {
+    let disk = SimulatedDisk::new();
+    let mut log = open_only(&disk, SMALL).unwrap().log;
+    for (batch, ends_with_round) in redacting() {
+        rejoin_log::Log::append(&mut log, &batch).unwrap();
+        if ends_with_round {
+            log.compactor().run_once().unwrap();
+        }
+    }
+    drop(log);
+    let today = Path::new(env!("CARGO_TARGET_TMPDIR")).join("redactions");
+    let _ = std::fs::remove_dir_all(&today);
+    std::fs::create_dir_all(&today).unwrap();
+    for name in disk.file_names() {
+        if name != "beginning" {
+            std::fs::write(today.join(&name), disk.bytes(&name).unwrap()).unwrap();
+        }
+    }
+    check_redacting(&disk);
+}
+
+/// A log with redactions, one of which is not carried out yet, and with a session that was deleted.
+#[test]
+fn a_log_of_format_1_with_redactions_and_deletions_opens() {
+    check_redacting(&directory("redactions"));
+}
+
+fn check_redacting(disk: &SimulatedDisk) {
+    let names = disk.file_names();
+    for kind in [".history", ".sealed", ".active", ".snapshot", ".redaction"] {
+        assert!(names.iter().any(|name| name.ends_with(kind)), "{names:?}");
+    }
+    assert_eq!(SECRETS.map(|secret| files_with(disk, secret)), [0, 1, 0]);
+    let (found, _) = verified(disk);
+    assert!(found.is_sound() && found.removed > 0, "{found:?}");
+    let all = redacting().into_iter().flat_map(|(batch, _)| batch);
+    let all: Vec<_> = all.map(|record| (*record).clone()).collect();
+
+    let (log, recovery, resumed) = resume(disk, SMALL).unwrap();
+    assert!(recovery.snapshot.is_some() && recovery.skipped_snapshots.is_empty());
+    assert_eq!(resumed.folded, fold(&all));
+    let reader = rejoin_log::Log::reader(&log);
+    let check_reads = || {
+        for number in 1..=4 {
+            let own = all.iter().filter(|it| it.session == session(number));
+            let own: Vec<_> = own.cloned().collect();
+            let last = own.last().unwrap().clone();
+            let expected: Vec<_> = match number {
+                // Nothing but who deleted it.
+                3 => vec![last],
+                _ => own
+                    .into_iter()
+                    .map(|it| it.redacted_by(&last).unwrap_or(it))
+                    .collect(),
+            };
+            let read = read_all(&*reader, session(number));
+            let read: Vec<_> = read.iter().map(|record| (**record).clone()).collect();
+            assert_eq!(read, expected);
+        }
+    };
+    let deleted = read_all(&*reader, session(3));
+    let by = deleted[0].actor.as_ref().and_then(|by| by.account.clone());
+    assert_eq!(by.as_deref(), Some("ada"));
+    assert!(deleted[0].event.removes_before().is_some());
+    assert_eq!(reader.pending_redactions(), 1);
+    check_reads();
+    assert_eq!(log.compactor().run_once().unwrap().redacted, 1);
+    assert_eq!(reader.pending_redactions(), 0);
+    check_reads();
+    assert_eq!(SECRETS.map(|secret| files_with(disk, secret)), [0; 3]);
 }

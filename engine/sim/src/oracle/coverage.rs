@@ -93,6 +93,7 @@ const EXPECTED: &[&str] = &[
     "event: job started",
     "event: job submitted",
     "event: leftovers chosen",
+    "event: records lost, by a person",
     "event: records lost, by retention",
     "event: records redacted",
     "event: result emitted",

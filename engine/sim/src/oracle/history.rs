@@ -203,6 +203,9 @@ fn find(
             *session,
             &|event| matches!(event, Event::ConsumerLeft { consumer: left, cause: LeaveCause::Left } if left == consumer),
         ),
+        (Command::RemoveSession { session }, _) => {
+            by_event(*session, &|event| event.removes_before().is_some())
+        }
         (Command::CloseSession { session, .. }, _) => by_event(*session, &|event| {
             matches!(
                 event,
@@ -234,20 +237,27 @@ fn find(
                 ..
             },
             _,
-        ) => by_event(*session, &|event| match event {
-            Event::InputWritten {
-                job: other,
-                bytes: written,
-                end: is_end,
-                ..
-            } => other == job && written == bytes && is_end == end,
-            Event::InputHidden {
-                job: other,
-                bytes: count,
-                ..
-            } => other == job && *count == bytes.len() as u64 && !end,
-            _ => false,
-        }),
+        ) => {
+            let is_written = |event: &Event| match event {
+                Event::InputWritten {
+                    job: other,
+                    bytes: written,
+                    end: is_end,
+                    ..
+                } => other == job && written == bytes && is_end == end,
+                _ => false,
+            };
+            // Only then: another write that is hidden may have as many bytes.
+            let is_hidden = |event: &Event| match event {
+                Event::InputHidden {
+                    job: other,
+                    bytes: count,
+                    ..
+                } => other == job && *count == bytes.len() as u64 && !end,
+                _ => false,
+            };
+            by_event(*session, &is_written).or_else(|| by_event(*session, &is_hidden))
+        }
         (
             Command::SetUser { session, .. }
             | Command::NoteLink { session, .. }
@@ -305,6 +315,15 @@ fn was_right(asked: &PendingCommand, rejection: Rejection, model: &Model) -> boo
             _ => false,
         };
     };
+    if let Command::RemoveSession { session } = command {
+        // A session that has ended can be removed, too.
+        let is_unknown = model.last(*session) == Sequence::START || model.is_removed(*session);
+        return match rejection {
+            Rejection::SessionNotFound(_) => is_unknown,
+            Rejection::TooLong { limit, .. } => is_too_long(limit),
+            _ => false,
+        };
+    }
     let ever = |holds: &dyn Fn(&SessionState) -> bool| model.ever(session, *from, holds);
     match rejection {
         Rejection::ConsumerNotFound(consumer) => {
@@ -356,6 +375,7 @@ fn session_of(command: &Command) -> Option<SessionId> {
         Command::JoinSession { session, .. }
         | Command::LeaveSession { session, .. }
         | Command::CloseSession { session, .. }
+        | Command::RemoveSession { session }
         | Command::SetUser { session, .. }
         | Command::NoteLink { session, .. }
         | Command::DescribeSession(DescribeSession { session, .. })

@@ -115,8 +115,30 @@ impl Model {
         }
     }
 
+    /// The records that are redacted, as they were before.
+    pub(crate) fn redacted(&self) -> impl Iterator<Item = &Arc<Record>> {
+        let names = self.redacted.keys();
+        names.filter_map(|(session, sequence)| Some(self.record(*session, *sequence)?.1))
+    }
+
+    /// A session that is not removed, open or closed. `draw` picks one of so many.
+    pub(crate) fn removable(&self, draw: impl FnOnce(usize) -> usize) -> Option<SessionId> {
+        let all = self
+            .session_ids()
+            .filter(|session| !self.is_removed(*session));
+        let all: Vec<_> = all.collect();
+        all.get(draw(all.len())).copied()
+    }
+
+    /// Whether nothing but its removal may be read of the session, by a reader that began when there were
+    /// `from` records.
+    pub(crate) fn was_removed(&self, session: SessionId, from: usize) -> bool {
+        let last = self.records(session).next_back();
+        last.is_some_and(|(at, last)| last.event.removes_before().is_some() && at < from)
+    }
+
     /// A result or an input that can be redacted, and was not, of a session that is not removed. `draw`
-    /// picks one of so many.
+    /// picks one of that number.
     pub(crate) fn redactable(
         &self,
         draw: impl FnOnce(usize) -> usize,

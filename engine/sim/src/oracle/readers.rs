@@ -308,6 +308,10 @@ impl Readers {
                 ours.is_some_and(|ours| model.may_tell(ours, record, from)),
                 "promises 2, 3: a reader of {session} got {record:?} for what is durable as {ours:?}"
             );
+            ensure!(
+                !model.was_removed(session, from) || record.event.removes_before().is_some(),
+                "promise 5: a reader of {session}, which was removed before, got {record:?}"
+            );
             next = end.next();
         }
         let is_done = model.is_closed(session) && model.last(session) <= after;

@@ -55,6 +55,10 @@ async fn act(world: &Arc<World>, engine: &Engine, mut random: Random) -> bool {
         true => write(world, &mut random).unwrap_or(command),
         false => command,
     };
+    let command = match random.once_in(150) {
+        true => remove(world, &mut random).unwrap_or(command),
+        false => command,
+    };
     let command = match command {
         Command::SubmitJob(submit) => Command::SubmitJob(SubmitJob {
             session: session_elsewhere(world).unwrap_or(submit.session),
@@ -149,6 +153,16 @@ fn write(world: &World, random: &mut Random) -> Option<Command> {
     })
 }
 
+/// The removal of a session, most often of one that can be removed.
+fn remove(world: &World, random: &mut Random) -> Option<Command> {
+    let checker = world.checker();
+    let session = match random.once_in(6) {
+        true => checker.model.session_ids().last(),
+        false => checker.model.removable(|all| random.index(all)),
+    };
+    session.map(|session| Command::RemoveSession { session })
+}
+
 /// Picks something that exists, or sometimes something that does not.
 fn pick(random: &mut Random) -> Pick {
     Pick(if random.once_in(30) {
@@ -162,7 +176,12 @@ fn pick(random: &mut Random) -> Pick {
 async fn ask(world: &Arc<World>, engine: &Engine, command: Command, random: &mut Random) -> bool {
     let number = world.draw(Random::bits) % 1_000_000_000;
     let command = make_unique(command, number, random);
-    let actor = actor(number, random);
+    let mut actor = actor(number, random);
+    let is_removal = matches!(command, Command::RemoveSession { .. });
+    while is_removal && actor.is_none() {
+        // Otherwise it could not be told from a removal by retention that is early.
+        actor = self::actor(number, random);
+    }
     let engine = match &actor {
         Some(actor) => &engine.on_behalf_of(actor.clone()),
         None => engine,
@@ -406,6 +425,10 @@ async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Comm
         }
         Command::CloseSession { session, .. } => {
             engine.close_session(session).await?;
+            Ok((Reply::Done, None))
+        }
+        Command::RemoveSession { session } => {
+            engine.remove_session(session).await?;
             Ok((Reply::Done, None))
         }
         Command::SetUser { session, user } => {

@@ -2,6 +2,7 @@
 //! disk of the log crate applies the fault to the bytes.
 
 use super::{Random, World};
+use crate::mutants::Mutant;
 use rejoin_log::disk::{Disk, DiskFile, DiskLock};
 use rejoin_log::testing::{Fault, SimulatedDisk};
 use std::io;
@@ -13,8 +14,8 @@ use std::sync::Arc;
 pub(crate) struct FaultyDisk {
     pub(crate) world: Arc<World>,
     pub(crate) disk: SimulatedDisk,
-    /// `sync` reports success and does nothing, to prove that the checks find it.
-    pub(crate) lies: bool,
+    /// A deliberate defect, if any, to prove that the checks find it.
+    pub(crate) mutant: Option<Mutant>,
 }
 
 #[derive(Debug)]
@@ -74,7 +75,11 @@ impl Disk for FaultyDisk {
 
     fn names(&self) -> io::Result<Vec<String>> {
         self.alive()?;
-        self.disk.names()
+        let mut names = self.disk.names()?;
+        if self.mutant == Some(Mutant::ForgetsRedactions) {
+            names.retain(|name| !name.ends_with(".redaction"));
+        }
+        Ok(names)
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
@@ -108,12 +113,20 @@ impl Disk for FaultyDisk {
             150,
             [("fault: file could not be begun or renamed", Fault::IO)],
         );
+        if !from.ends_with(".renaming") && !to.ends_with(".renaming") {
+            self.world.note(format_args!("renames {from} to {to}"));
+        }
         let renamed = self.disk.rename(from, to);
         self.complete(renamed)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         self.alive()?;
+        let has_records = name.ends_with(".sealed") || name.ends_with(".history");
+        if has_records && self.mutant == Some(Mutant::LeavesRedacted) {
+            return Ok(());
+        }
+        self.world.note(format_args!("removes {name}"));
         self.disk.remove(name)
     }
 
@@ -178,7 +191,7 @@ impl DiskFile for FaultyFile {
 
     fn sync(&self) -> io::Result<()> {
         self.disk.alive()?;
-        if self.disk.lies {
+        if self.disk.mutant == Some(Mutant::LyingDisk) {
             return Ok(());
         }
         let seed = self.disk.world.draw(Random::bits);

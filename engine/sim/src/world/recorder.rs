@@ -44,7 +44,7 @@ impl Log for Recorder {
                     checker.report(submitted);
                     let finished = checker.runs.finish(record, &checker.model);
                     checker.report(finished);
-                    checker.coverage.count(name(&record.event));
+                    checker.coverage.count(name(record));
                     if record.actor.is_some() {
                         checker.coverage.count("actor: in the log");
                     }
@@ -96,7 +96,8 @@ impl Log for Recorder {
 }
 
 /// The name of the event in the coverage.
-fn name(event: &Event) -> &'static str {
+fn name(record: &Record) -> &'static str {
+    let Record { event, actor, .. } = record;
     match event {
         Event::ConsumerJoined { .. } => "event: consumer joined",
         Event::ConsumerLeft { cause, .. } => match cause {
@@ -129,6 +130,8 @@ fn name(event: &Event) -> &'static str {
         Event::JobSubmitted { .. } => "event: job submitted",
         Event::ResultEmitted { .. } => "event: result emitted",
         Event::RecordsRedacted { .. } => "event: records redacted",
+        // Only if somebody asked for it.
+        Event::RecordsLost { .. } if actor.is_some() => "event: records lost, by a person",
         Event::RecordsLost { .. } => "event: records lost, by retention",
         Event::SessionClosed { cause } => match cause {
             CloseCause::Idle => "event: session closed, idle",

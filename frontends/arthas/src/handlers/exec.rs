@@ -93,7 +93,9 @@ impl Arthas {
             let job = NewJob {
                 timeout: Some(timeout),
                 output_limit: Some(self.settings.exec_output),
-                ..self.new_job(session, command, Visibility::Submitter)?
+                ..self
+                    .new_job(session, command, Visibility::Submitter)
+                    .await?
             };
             let submitted = self.engine.submit_job(job).await?;
             let followed = self

@@ -6,7 +6,7 @@ use crate::limits::{FOLLOW, INTERRUPT_WAIT};
 use crate::request::Request;
 use crate::statement;
 use crate::wire::{Answer, Object, State};
-use rejoin_engine::{Event, JobAck, JobMode, JobSlot, NewJob, SessionId, Visibility};
+use rejoin_engine::{CommandError, Event, JobAck, JobMode, JobSlot, NewJob, SessionId, Visibility};
 
 impl Arthas {
     pub(super) async fn async_exec(
@@ -15,7 +15,7 @@ impl Arthas {
         session: SessionId,
     ) -> Result<Answer, Fault> {
         let command = request.command.as_deref();
-        let submitted = match self.new_job(session, command, Visibility::Session) {
+        let submitted = match self.new_job(session, command, Visibility::Session).await {
             Ok(job) => self.engine.submit_job(job).await.map_err(Fault::from),
             Err(fault) => Err(fault),
         };
@@ -59,7 +59,7 @@ impl Arthas {
     }
 
     /// The job of a command line that a client sent.
-    pub(super) fn new_job(
+    pub(super) async fn new_job(
         &self,
         session: SessionId,
         command: Option<&str>,
@@ -70,7 +70,12 @@ impl Arthas {
         // and the session's consumers need not know of it. A background job needs no free foreground.
         let is_background = matches!(parsed, Ok((_, JobSlot::Background)));
         if !is_background && self.is_foreground_taken(session) {
-            return Err(Fault::JobRunning);
+            // It may have ended at another node.
+            let caught_up = self.engine.catch_up(session).await;
+            caught_up.map_err(CommandError::Unavailable)?;
+            if self.is_foreground_taken(session) {
+                return Err(Fault::JobRunning);
+            }
         }
         let (statement, slot) = parsed?;
         let mode = JobMode { slot, visibility };

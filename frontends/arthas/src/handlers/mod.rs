@@ -12,7 +12,7 @@ use crate::login::forbidden;
 use crate::request::{Action, Request};
 use crate::wire::Answer;
 use rejoin_accounts::{Caller, Permission};
-use rejoin_engine::{SessionId, SessionView, Timestamp};
+use rejoin_engine::{CommandError, SessionId, SessionView, Timestamp};
 use rejoin_http::ClientAddress;
 
 impl Arthas {
@@ -31,6 +31,12 @@ impl Arthas {
             _ => return Err(Fault::ActionMissing),
         };
         permit(caller, action.permission())?;
+        if let Some(session) = named {
+            self.engine
+                .know(session)
+                .await
+                .map_err(CommandError::Unavailable)?;
+        }
         self.check_service(action, named, caller)?;
         if !action.is_command() {
             return self.carry_out(action, request, named, remote, caller).await;
@@ -135,8 +141,8 @@ impl Arthas {
     pub(crate) async fn or_removed(&self, fault: Fault, named: Option<SessionId>) -> Fault {
         match (fault, named) {
             (Fault::SessionNotFound(name), Some(session)) => {
-                match self.engine.removed(session).await {
-                    Some(last) => Fault::SessionRemoved { session, last },
+                match self.engine.removal(session).await {
+                    Some(removal) => Fault::SessionRemoved { session, removal },
                     None => Fault::SessionNotFound(name),
                 }
             }

@@ -148,7 +148,10 @@ impl ConsumerView<'_> {
                 results.refused_command(statement.as_deref(), reason);
             }
             Event::RecordsLost { first, last, cause } => {
-                results.message(&lost_message(*first, *last, *cause));
+                results.message(&match cause {
+                    LossCause::Damage => damaged_message(*first, *last),
+                    LossCause::Retention { .. } => removed_message(record),
+                });
             }
             Event::ConsumerLeft {
                 consumer,
@@ -176,18 +179,25 @@ fn estimated_len(record: &Record) -> usize {
 /// Enough bytes for the results of most records, without what a statement adds.
 const SMALL_RESULTS: usize = 256;
 
-/// The message where records are missing.
-fn lost_message(first: Sequence, last: Sequence, cause: LossCause) -> String {
-    match cause {
-        LossCause::Damage => format!(
-            "records {first} to {last} of this session are missing: they were damaged in the log."
-        ),
-        LossCause::Retention { .. } => removed_message(first, last),
-    }
+/// The message where records were damaged.
+fn damaged_message(first: Sequence, last: Sequence) -> String {
+    format!("records {first} to {last} of this session are missing: they were damaged in the log.")
 }
 
-/// The message about records that retention removed.
-pub(crate) fn removed_message(first: Sequence, last: Sequence) -> String {
+/// The message about a session whose records were removed: by whom, where the log knows that somebody
+/// asked for it.
+pub(crate) fn removed_message(removal: &Record) -> String {
+    let actor = removal.actor.as_deref().filter(|_| removal.is_deletion());
+    if let Some(actor) = actor {
+        let who = actor.account.as_deref().unwrap_or("someone");
+        let millis = i64::try_from(removal.at.as_millis()).unwrap_or(i64::MAX);
+        let at = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
+        return format!("this session was deleted by {who} at {at:.3}.");
+    }
+    let (first, last) = match removal.event {
+        Event::RecordsLost { first, last, .. } => (first, last),
+        _ => (Sequence(1), removal.sequence),
+    };
     format!(
         "records {first} to {last} of this session were removed: it was deleted, or it was closed and closed sessions are not kept for longer."
     )

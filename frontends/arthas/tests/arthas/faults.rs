@@ -300,3 +300,36 @@ fn a_server_that_shuts_down_takes_no_jobs() {
         )
     );
 }
+
+#[test]
+fn a_node_that_cannot_ask_does_not_say_that_a_session_is_not_there() {
+    let services = rejoin_engine::testing::Hold::services(["shell"]);
+    let engine = rejoin_engine::testing::cut_off_node(services);
+    let mut app = rejoin_http::Router::default();
+    let open = rejoin_accounts::Accounts::open().unwrap();
+    rejoin_arthas::mount(&mut app, engine, open, rejoin_arthas::Settings::default());
+    let http = rejoin_http::test_server::TestServer::start(app);
+    // In log 1 of 16.
+    let session = "01234567-89ab-4def-8123-456789abcd01";
+    let consumer = "0123456789abcdef0123456789abcdef_1";
+    for action in [
+        "async_exec",
+        "close_session",
+        "exec",
+        "interrupt_job",
+        "join_session",
+        "pull_results",
+        "session_info",
+    ] {
+        let body = format!(
+            r#"{{"action":"{action}","requestId":"r","sessionId":"{session}","consumerId":"{consumer}","command":"x"}}"#
+        );
+        let answer = http.client().post("/api", &body).unwrap();
+        let answer = answer.text();
+        assert!(answer.contains("did not answer"), "{action}: {answer}");
+        assert!(
+            answer.contains(r#""state":"REFUSED""#),
+            "{action}: {answer}"
+        );
+    }
+}

@@ -15,6 +15,22 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "URL", env = "REJOIN_SERVER", help_heading = SERVER)]
     pub(crate) server: Option<String>,
 
+    #[command(flatten)]
+    pub(crate) credentials: CredentialArgs,
+
+    /// TOML file with `server`, `login`, `password-file`, `token-file` and `cacert` [default:
+    /// ~/.config/rejoin/client.toml, if it exists]
+    #[arg(long, value_name = "FILE", env = "REJOIN_CLIENT_CONFIG", help_heading = SERVER)]
+    pub(crate) client_config: Option<PathBuf>,
+
+    /// The secret of a link, which is used instead of all other credentials
+    #[arg(skip)]
+    pub(crate) link: Option<String>,
+}
+
+/// How to log in to a server, and whether to trust it.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct CredentialArgs {
     /// Account to log in with; the password comes from REJOIN_PASSWORD or --password-file
     #[arg(long, short, value_name = "NAME", env = "REJOIN_LOGIN", help_heading = SERVER)]
     pub(crate) login: Option<String>,
@@ -35,19 +51,14 @@ pub(crate) struct ServerArgs {
     /// Allow sending the password or the token over unencrypted HTTP to another machine
     #[arg(long, help_heading = SERVER)]
     pub(crate) insecure: bool,
-
-    /// TOML file with `server`, `login`, `password-file`, `token-file` and `cacert` [default:
-    /// ~/.config/rejoin/client.toml, if it exists]
-    #[arg(long, value_name = "FILE", env = "REJOIN_CLIENT_CONFIG", help_heading = SERVER)]
-    pub(crate) client_config: Option<PathBuf>,
 }
 
-const SERVER: &str = "Server";
+pub(super) const SERVER: &str = "Server";
 
 /// A session on a server.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SessionAt {
-    /// The session: its number, or its ID or a prefix of it
+    /// The session: its number, or its ID or a prefix of it; to watch by a link, the link's address
     #[arg(value_name = "SESSION")]
     pub(crate) session: String,
 
@@ -74,6 +85,13 @@ pub(crate) struct ConnectionArgs {
     #[arg(long, value_name = "KEY", env = "REJOIN_PREFIX_KEY", default_value = PREFIX)]
     pub(crate) prefix_key: PrefixKey,
 
+    #[command(flatten)]
+    pub(crate) reconnecting: ReconnectArgs,
+}
+
+/// What happens when the connection breaks.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReconnectArgs {
     /// How long to try to reconnect when the server doesn't answer
     #[arg(long, value_name = "TIME", default_value = "5m")]
     pub(crate) reconnect_for: Wait,
@@ -195,6 +213,9 @@ Examples:
 /// and what is typed goes to the command, unless somebody else controls it. Ctrl-\ t takes control,
 /// Ctrl-\ d leaves, and Ctrl-\ ? shows more keys. A terminal here that is smaller than the command's
 /// shows what fits. Who controls it sets the size. Of terminals that have ended, the text is shown.
+///
+/// With the address of a link, as `rejoin link add` and the console's Share give it, it watches that
+/// session and needs no account. Put it in quotes. Others on this machine can see the command line.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = ATTACH_EXAMPLES)]
 pub(crate) struct AttachArgs {
@@ -234,6 +255,7 @@ Exit status:
 Examples:
   rejoin attach 3
   rejoin attach b09f --since 10m
+  rejoin attach 'https://rejoin.example/#session=3&link=rejoin_link_…'
   rejoin attach 3 --json | jq 'select(.type == \"job-finished\")'
 ";
 
@@ -490,7 +512,7 @@ pub(crate) struct CloseArgs {
 
 /// Delete a session: end its jobs, and remove its history from the server.
 ///
-/// Its creator and admins may do that. Whoever reads the session is told that its records are gone, and
+/// Its creator and admins may do that. Its readers are told that its records are gone, and
 /// who removed them. The space comes back as the server compacts its log. Copies elsewhere stay: backups,
 /// exported files, and what somebody's terminal still shows.
 #[derive(Debug, clap::Args)]
@@ -519,7 +541,7 @@ pub(crate) struct DeleteArgs {
 /// that a command exported, which the server keeps for the session's next command: `unset` them in a command
 /// of the session, or delete the session.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = REDACT_EXAMPLES)]
+#[command(after_long_help = REDACT_EXAMPLES, override_usage = REDACT_USAGE)]
 pub(crate) struct RedactArgs {
     #[command(flatten)]
     pub(crate) at: SessionAt,
@@ -529,21 +551,29 @@ pub(crate) struct RedactArgs {
     pub(crate) records: Vec<u64>,
 
     /// Redact all results and inputs with the first line of FILE, also where it is spread over several of
-    /// one job. `-` is standard input
+    /// one job, or where colours and other escape sequences are in between. `-` is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "records")]
     pub(crate) text_file: Option<PathBuf>,
+
+    /// Redact without asking
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 
     /// Print one JSON object: `session`, `records`, and `sequence`, the record that says so
     #[arg(long)]
     pub(crate) json: bool,
 }
 
+const REDACT_USAGE: &str = "\
+rejoin redact [OPTIONS] <SESSION> <RECORD>...
+       rejoin redact [OPTIONS] <SESSION> --text-file <FILE>";
+
 const REDACT_EXAMPLES: &str = "\
 Examples:
   Redact all that has a password in it:
     rejoin redact 17 --text-file ~/password
-  Redact two records:
-    rejoin redact 17 5 6
+  Redact two records without being asked:
+    rejoin redact 17 5 6 --yes
 
 Exit status:
   0  redacted
@@ -607,7 +637,7 @@ Exit status:
 
 /// Make, list and remove links to a session.
 ///
-/// Whoever has a link can watch this session in a browser, without an account: what ran, all output, and
+/// Who has the link can watch this session in a browser, without an account: what ran, all output, and
 /// what comes live. Nothing else, and no command can be run by it. A link ends at its time, when it is
 /// removed, and with the account or the token that made it. The server's log says when somebody watches
 /// by it.
@@ -682,9 +712,8 @@ pub(crate) struct WaitArgs {
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<Wait>,
 
-    /// How long to try to reconnect when the server doesn't answer
-    #[arg(long, value_name = "TIME", default_value = "5m")]
-    pub(crate) reconnect_for: Wait,
+    #[command(flatten)]
+    pub(crate) reconnecting: ReconnectArgs,
 
     /// Print the job, as in the server's API, when it has ended
     #[arg(long)]

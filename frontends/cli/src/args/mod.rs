@@ -9,9 +9,9 @@ use crate::commands::health::HealthArgs;
 use crate::settings::Settings;
 use clap::{Parser, Subcommand};
 pub(crate) use client::{
-    AttachArgs, CloseArgs, DeleteArgs, InterruptArgs, LabelArgs, LinkArgs, LinkCommand, McpArgs,
-    RedactArgs, RunArgs, SearchArgs, SearchedStream, SendArgs, ServerArgs, SessionAt, SessionOrder,
-    SessionState, SessionsArgs, ShellArgs, ShowArgs, WaitArgs,
+    AttachArgs, CloseArgs, CredentialArgs, DeleteArgs, InterruptArgs, LabelArgs, LinkArgs,
+    LinkCommand, McpArgs, RedactArgs, RunArgs, SearchArgs, SearchedStream, SendArgs, ServerArgs,
+    SessionAt, SessionOrder, SessionState, SessionsArgs, ShellArgs, ShowArgs, WaitArgs,
 };
 pub(crate) use offline::{ExportArgs, ExportFormat, LogArgs, LogPlace, ReplayArgs, SessionArgs};
 use std::error::Error;
@@ -133,7 +133,7 @@ Examples:
 /// With --server, reads one session of a server that runs: the server checks the checksums as it reads, and
 /// the sequences and state transitions are checked here.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = VERIFY_STATUS)]
+#[command(after_long_help = VERIFY_STATUS, override_usage = offline::usage!("verify", "", "<SESSION>"))]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub(crate) place: LogPlace,
@@ -416,7 +416,7 @@ delete <session> --insecure -y/--yes --json
   --token-file REJOIN_TOKEN_FILE
   --cacert REJOIN_CACERT
   --client-config REJOIN_CLIENT_CONFIG
-redact <session> --insecure <records> --text-file --json
+redact <session> --insecure <records> --text-file -y/--yes --json
   --server REJOIN_SERVER
   -l/--login REJOIN_LOGIN
   --password-file REJOIN_PASSWORD_FILE

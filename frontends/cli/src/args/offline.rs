@@ -1,44 +1,44 @@
 //! Arguments of `replay`, `export` and `log`, which read a log in a directory or a session of a server.
 
-use super::ServerArgs;
+use super::client::SERVER;
+use super::{CredentialArgs, ServerArgs};
 use crate::commands::replay::Speed;
 use crate::offline::{Bound, When};
 use crate::settings::Wait;
 use clap::ValueEnum;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// How a command is used that reads a log: of a directory, and of a server.
+macro_rules! usage {
+    ($command:literal, $session:literal, $served:literal) => {
+        concat!(
+            "rejoin ",
+            $command,
+            " [OPTIONS] <DIR>",
+            $session,
+            "\n       rejoin ",
+            $command,
+            " [OPTIONS] --server <URL> ",
+            $served
+        )
+    };
+}
+pub(super) use usage;
 
 /// Where a log is: in a directory, or on a server.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct LogPlace {
     /// The server's directory, or the `log` directory in it; with --server, the session instead
-    #[arg(value_name = "DIR")]
-    pub(crate) directory: PathBuf,
+    #[arg(value_name = "DIR", required_unless_present = "server")]
+    pub(crate) directory: Option<PathBuf>,
 
     /// Read from the server at this address, which may run, or at `unix:PATH`
     // REJOIN_SERVER does not count: the same words would mean something else where it is set.
     #[arg(long, value_name = "URL", help_heading = SERVER)]
     pub(crate) server: Option<String>,
 
-    /// Account to log in with; the password comes from REJOIN_PASSWORD or --password-file
-    #[arg(long, short, value_name = "NAME", env = "REJOIN_LOGIN", help_heading = SERVER)]
-    pub(crate) login: Option<String>,
-
-    /// File whose first line is the password; must be readable by its owner only
-    #[arg(long, value_name = "FILE", env = "REJOIN_PASSWORD_FILE", help_heading = SERVER)]
-    pub(crate) password_file: Option<PathBuf>,
-
-    /// File whose first line is an access token, to use instead of an account and its password; must
-    /// be readable by its owner only. Or put the token in REJOIN_TOKEN
-    #[arg(long, value_name = "FILE", env = "REJOIN_TOKEN_FILE", help_heading = SERVER)]
-    pub(crate) token_file: Option<PathBuf>,
-
-    /// PEM file with certificates to trust instead of the system's
-    #[arg(long, value_name = "FILE", env = "REJOIN_CACERT", help_heading = SERVER)]
-    pub(crate) cacert: Option<PathBuf>,
-
-    /// Allow sending the password or the token over unencrypted HTTP to another machine
-    #[arg(long, help_heading = SERVER)]
-    pub(crate) insecure: bool,
+    #[command(flatten)]
+    pub(crate) credentials: CredentialArgs,
 
     /// TOML file with `login`, `password-file`, `token-file` and `cacert` [default:
     /// ~/.config/rejoin/client.toml, if it exists]
@@ -46,35 +46,44 @@ pub(crate) struct LogPlace {
     pub(crate) client_config: Option<PathBuf>,
 }
 
-const SERVER: &str = "Server";
-
 impl LogPlace {
     /// The server and the name of the session on it; none for a directory. `session` is what follows the
     /// directory.
     ///
     /// # Errors
     ///
-    /// A message, if there is a directory as well.
+    /// A message, if there is a directory as well, or no session.
     pub(crate) fn served(
         &self,
         session: Option<&str>,
     ) -> Result<Option<(ServerArgs, &str)>, String> {
-        let Some(server) = self.server.clone() else {
+        let Some(server) = self.server() else {
             return Ok(None);
         };
-        let (Some(name), None) = (self.directory.to_str(), session) else {
-            return Err("with --server, name the session alone, without a directory".into());
+        let Some(directory) = &self.directory else {
+            return Err(
+                "with --server, name the session: its number, or its ID or a prefix of it".into(),
+            );
         };
-        let server = ServerArgs {
-            server: Some(server),
-            login: self.login.clone(),
-            password_file: self.password_file.clone(),
-            token_file: self.token_file.clone(),
-            cacert: self.cacert.clone(),
-            insecure: self.insecure,
+        match (directory.to_str(), session) {
+            (Some(name), None) => Ok(Some((server, name))),
+            _ => Err("with --server, name the session alone, without a directory".into()),
+        }
+    }
+
+    /// The server, if it is not a directory.
+    pub(crate) fn server(&self) -> Option<ServerArgs> {
+        Some(ServerArgs {
+            server: Some(self.server.clone()?),
+            credentials: self.credentials.clone(),
             client_config: self.client_config.clone(),
-        };
-        Ok(Some((server, name)))
+            link: None,
+        })
+    }
+
+    /// The directory; empty with `--server`.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.as_deref().unwrap_or(Path::new(""))
     }
 }
 
@@ -114,7 +123,7 @@ pub(crate) struct SessionArgs {
 /// with a terminal is played as it looked, and its text stays when it has ended.
 /// No server can open the log in a directory while the replay runs.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = REPLAY_EXAMPLES)]
+#[command(after_long_help = REPLAY_EXAMPLES, override_usage = usage!("replay", " [SESSION]", "<SESSION>"))]
 pub(crate) struct ReplayArgs {
     #[command(flatten)]
     pub(crate) session: SessionArgs,
@@ -153,7 +162,7 @@ Examples:
 /// runs. Without --all, the export holds
 /// what viewers of the session could see.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = EXPORT_EXAMPLES)]
+#[command(after_long_help = EXPORT_EXAMPLES, override_usage = usage!("export", " [SESSION]", "<SESSION>"))]
 pub(crate) struct ExportArgs {
     #[command(flatten)]
     pub(crate) session: SessionArgs,
@@ -254,9 +263,10 @@ Examples:
 ///
 /// Prints each record with its position in the log, session, sequence, time, encoded size and all
 /// fields. Reads a log that no server has open, and changes nothing; with --server, a session of a server that
-/// runs, where positions are counted in the session.
+/// runs, where positions are counted in the session. With --server and --audit, an admin reads who asked for
+/// what in all sessions.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = LOG_EXAMPLES)]
+#[command(after_long_help = LOG_EXAMPLES, override_usage = usage!("log", " [SESSION]", "<SESSION|--audit>"))]
 pub(crate) struct LogArgs {
     #[command(flatten)]
     pub(crate) place: LogPlace,
@@ -306,6 +316,8 @@ Examples:
   rejoin log rejoin-data 3 --json | jq 'select(.bytes > 10000)'
   Show what the account ada asked for in the last day:
     rejoin log rejoin-data --audit --account ada --since 1d
+  Show it of a server that runs:
+    rejoin log --server http://127.0.0.1:8563 --audit --account ada --since 1d
 ";
 
 #[cfg(test)]

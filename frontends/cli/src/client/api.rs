@@ -2,25 +2,37 @@
 //!
 //! Invariant: a request is sent once, and credentials never follow a redirect.
 
-use super::limits::{ANSWER_BYTES, CONNECT, SILENCE, UNUSED};
+use super::limits::{ANSWER, ANSWER_BYTES, CONNECT, SHORTEST_ANSWER, SILENCE, UNUSED};
 use super::server_config::ServerConfig;
 use super::{ClientError, unix};
 use crate::args::ServerArgs;
+use rejoin_engine::{Runtime, SmolRuntime};
 use serde::Deserialize;
 use serde_json::Value;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::request::Builder;
-use ureq::http::{Request, StatusCode};
+use ureq::http::{Request, Response, StatusCode};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::{Agent, BodyReader};
+use ureq::{Agent, AsSendBody, Body, BodyReader, Timeout};
 
 /// A client for one server. Clones share their connections.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
     agent: Agent,
     server: Arc<ServerConfig>,
+    /// When all requests have to be over, on the machine's stopwatch.
+    until: Option<Duration>,
+}
+
+/// How long a stream may take, of which [`SILENCE`] is the most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StreamTimes {
+    /// To begin.
+    pub(crate) answer: Duration,
+    /// Without anything that comes.
+    pub(crate) silence: Duration,
 }
 
 /// The fields of an error response that are used here.
@@ -37,6 +49,11 @@ impl Api {
         Self::with_silence(args, SILENCE)
     }
 
+    /// A client for a command that is followed, and for which the server may be away so long.
+    pub(crate) fn following(args: &ServerArgs, patience: Duration) -> Result<Self, ClientError> {
+        Self::with_silence(args, patience.clamp(ANSWER, SILENCE))
+    }
+
     /// A client that waits so long for an answer.
     pub(crate) fn with_silence(args: &ServerArgs, silence: Duration) -> Result<Self, ClientError> {
         let server = ServerConfig::load(args)?;
@@ -45,7 +62,7 @@ impl Api {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .max_idle_age(UNUSED)
-            .timeout_connect(Some(CONNECT))
+            .timeout_connect(Some(silence.min(CONNECT)))
             .timeout_recv_response(Some(silence))
             .timeout_per_read(Some(silence))
             .timeout_per_write(Some(silence))
@@ -64,7 +81,27 @@ impl Api {
         Ok(Self {
             agent,
             server: Arc::new(server),
+            until: None,
         })
+    }
+
+    /// A client whose requests, but for streams and downloads, are over after `most`, together and whatever
+    /// the server does.
+    pub(crate) fn within(&self, most: Duration) -> Self {
+        Self {
+            until: Some(SmolRuntime.elapsed().saturating_add(most)),
+            ..self.clone()
+        }
+    }
+
+    fn sent<B: AsSendBody>(&self, request: Request<B>) -> Result<Response<Body>, ureq::Error> {
+        let Some(until) = self.until else {
+            return self.agent.run(request);
+        };
+        let left = until.saturating_sub(SmolRuntime.elapsed());
+        let request = self.agent.configure_request(request);
+        let request = request.timeout_global(Some(left.max(SHORTEST_ANSWER)));
+        self.agent.run(request.build())
     }
 
     /// The server's address, without a slash at the end.
@@ -77,14 +114,19 @@ impl Api {
         self.server.is_local
     }
 
+    /// Whether it asks by a link, which shows one session and changes nothing.
+    pub(crate) fn is_by_link(&self) -> bool {
+        self.server.is_by_link()
+    }
+
     pub(crate) fn get(&self, path: &str) -> Result<Value, ClientError> {
         let request = self.built(self.request("GET", path).body(()))?;
-        self.answer(self.agent.run(request))
+        self.answer(self.sent(request))
     }
 
     pub(crate) fn delete(&self, path: &str) -> Result<Value, ClientError> {
         let request = self.built(self.request("DELETE", path).body(()))?;
-        self.answer(self.agent.run(request))
+        self.changed(self.sent(request))
     }
 
     pub(crate) fn post(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
@@ -96,14 +138,14 @@ impl Api {
         let request = request.header("content-type", "application/json");
         let body = body.to_string();
         let request = self.built(request.body(body.as_bytes()))?;
-        self.answer(self.agent.run(request))
+        self.changed(self.sent(request))
     }
 
     pub(crate) fn patch(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
         let request = self.request("PATCH", path);
         let request = request.header("content-type", "application/json");
         let request = self.built(request.body(body.to_string()))?;
-        self.answer(self.agent.run(request))
+        self.changed(self.sent(request))
     }
 
     pub(crate) fn post_bytes(
@@ -114,7 +156,7 @@ impl Api {
     ) -> Result<Value, ClientError> {
         let request = self.request("POST", path).header("content-type", kind);
         let request = self.built(request.body(body))?;
-        self.answer(self.agent.run(request))
+        self.changed(self.sent(request))
     }
 
     /// Sends a message of the Model Context Protocol. Returns the answer, whatever its status; an
@@ -131,10 +173,7 @@ impl Api {
             request = request.header(*name, value);
         }
         let request = self.built(request.body(body))?;
-        let answer = self
-            .agent
-            .run(request)
-            .map_err(|error| self.failed(error))?;
+        let answer = self.sent(request).map_err(|error| self.failed(error))?;
         let status = answer.status();
         let body = answer.into_body().into_with_config().limit(ANSWER_BYTES);
         let body = body.read_to_vec().map_err(|error| self.failed(error))?;
@@ -155,6 +194,7 @@ impl Api {
         &self,
         session: &str,
         after: &str,
+        times: StreamTimes,
     ) -> Result<Option<BodyReader<'static>>, ClientError> {
         let path = format!("/sessions/{session}/stream");
         let request = self
@@ -162,7 +202,13 @@ impl Api {
             .header("accept", "text/event-stream")
             .header("last-event-id", after);
         let request = self.built(request.body(()))?;
-        let answer = self.agent.run(request).map_err(|it| self.failed(it))?;
+        let request = self.agent.configure_request(request);
+        let request = request
+            .timeout_connect(Some(times.answer.min(CONNECT)))
+            .timeout_recv_response(Some(times.answer.min(SILENCE)))
+            .timeout_per_read(Some(times.silence.min(SILENCE)));
+        let answer = self.agent.run(request.build());
+        let answer = answer.map_err(|it| self.failed(it))?;
         match answer.status().as_u16() {
             204 => Ok(None),
             200 => Ok(Some(
@@ -182,7 +228,7 @@ impl Api {
     /// The body of a response, which may be long.
     pub(crate) fn download(&self, path: &str) -> Result<BodyReader<'static>, ClientError> {
         let request = self.built(self.request("GET", path).body(()))?;
-        let answer = self.agent.run(request).map_err(|it| self.failed(it))?;
+        let answer = self.sent(request).map_err(|it| self.failed(it))?;
         if answer.status().as_u16() == 200 {
             let body = answer.into_body().into_with_config();
             return Ok(body.limit(u64::MAX).reader());
@@ -209,10 +255,7 @@ impl Api {
         request.map_err(|error| self.failed(error.into()))
     }
 
-    fn answer(
-        &self,
-        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-    ) -> Result<Value, ClientError> {
+    fn answer(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Value, ClientError> {
         let answer = answer.map_err(|error| self.failed(error))?;
         let status = answer.status();
         let body = answer.into_body().into_with_config().limit(ANSWER_BYTES);
@@ -224,13 +267,13 @@ impl Api {
                     .map_err(|_| self.not_rejoin("a response that is not JSON")),
             };
         }
-        if status == StatusCode::UNAUTHORIZED {
+        let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
+        if status == StatusCode::UNAUTHORIZED && problem.code != "link_ended" {
             return Err(match self.server.authorization {
                 Some(_) => ClientError::WrongLogin,
                 None => ClientError::LoginRequired,
             });
         }
-        let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
         if problem.code.is_empty() {
             return Err(match status.as_u16() {
                 // From a proxy, while the server is down.
@@ -247,6 +290,16 @@ impl Api {
             code: problem.code,
             detail: problem.detail,
             is_retryable: problem.retryable,
+        })
+    }
+
+    /// The answer to a request that changes something. Where the connection broke after it may have been
+    /// sent, it is unknown whether that was done.
+    fn changed(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Value, ClientError> {
+        let is_sent = answer.as_ref().err().is_none_or(may_be_sent);
+        self.answer(answer).map_err(|error| match error {
+            ClientError::Unreachable(url, why) if is_sent => ClientError::Unanswered(url, why),
+            error => error,
         })
     }
 
@@ -274,6 +327,23 @@ impl Api {
             },
             error => ClientError::Unreachable(url, error.to_string()),
         }
+    }
+}
+
+/// Whether a request may have reached the server that failed with this error.
+fn may_be_sent(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect)
+        | ureq::Error::HostNotFound
+        | ureq::Error::ConnectionFailed => false,
+        ureq::Error::Io(error) => !matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::NotFound
+                | io::ErrorKind::HostUnreachable
+                | io::ErrorKind::NetworkUnreachable
+        ),
+        _ => true,
     }
 }
 

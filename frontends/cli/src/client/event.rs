@@ -11,6 +11,7 @@ use rejoin_core::{
     Sequence, Server, SessionId, SessionNumber, TerminalSize, Timestamp, Visibility,
 };
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -139,6 +140,11 @@ impl EventActor {
             address: self.address.map(Into::into),
         }
     }
+}
+
+/// Who asked, as the API says it; none if it does not.
+pub(crate) fn actor_of(by: &Value) -> Option<Actor> {
+    EventActor::deserialize(by).ok().map(EventActor::actor)
 }
 
 #[derive(Debug, Deserialize)]
@@ -416,7 +422,8 @@ fn outcome(name: &str) -> Outcome {
 fn loss_cause(cause: &str) -> Option<LossCause> {
     match cause {
         "damage" => Some(LossCause::Damage),
-        "retention" => Some(LossCause::Retention {
+        // Who deleted it is beside the event.
+        "retention" | "deletion" => Some(LossCause::Retention {
             last_number: SessionNumber(0),
             last_job: JobId(0),
         }),

@@ -5,10 +5,19 @@ use std::time::Duration;
 /// How long one request waits for events, below [`SILENCE`].
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
+/// How long a server may take to answer, however short the time is for which to reconnect.
+pub(crate) const ANSWER: Duration = Duration::from_secs(2);
+
+/// The least time in which a request has to be over.
+pub(crate) const SHORTEST_ANSWER: Duration = Duration::from_millis(1);
+
+/// How often a stream sends something.
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
+
 /// How long to wait for a connection.
 pub(crate) const CONNECT: Duration = Duration::from_secs(10);
 
-/// How long a connection may be silent. A stream sends something every 15 seconds.
+/// How long a connection may be silent.
 pub(crate) const SILENCE: Duration = Duration::from_secs(45);
 
 /// How long an idle connection is reused; after that, the server may be about to close it.
@@ -35,6 +44,10 @@ pub(crate) const INPUT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Records that one request redacts, as in the server.
 pub(crate) const REDACTED: usize = 1_000;
+
+/// Requests in one answer of a server's audit, and in all: they are sorted before they are printed.
+pub(crate) const AUDIT_PAGE: usize = 10_000;
+pub(crate) const AUDIT_REQUESTS: usize = 1_000_000;
 
 /// Sessions per page of a list.
 pub(crate) const PAGE: usize = 1_000;

@@ -39,6 +39,12 @@ pub(crate) enum ClientError {
     /// The connection broke or timed out.
     #[error("cannot reach the server at {0}: {1}")]
     Unreachable(String, String),
+    /// The same, after a request was sent that changes something.
+    #[error(
+        "cannot reach the server at {0}: {1}; it is unknown whether it did what it was asked for, so look \
+         before you ask again (`rejoin show SESSION`, `rejoin sessions`)"
+    )]
+    Unanswered(String, String),
     /// Something else answers.
     #[error("{0} is not a Rejoin server, or an old version: it sent {1}")]
     NotRejoin(String, String),
@@ -80,7 +86,7 @@ impl ClientError {
     /// Whether trying again may help.
     pub(crate) fn is_retryable(&self) -> bool {
         match self {
-            Self::NoServer(_) | Self::Unreachable(..) => true,
+            Self::NoServer(_) | Self::Unreachable(..) | Self::Unanswered(..) => true,
             Self::Refused {
                 status,
                 is_retryable,
@@ -106,7 +112,6 @@ fn refusal(status: u16, code: &str, detail: &str) -> String {
     match (status, code) {
         (403, "read_only") => "the server is read-only".to_owned(),
         (_, "no_input") => format!("{detail} (start it with `run -i`)"),
-        (_, "job_running") => format!("{detail} (use --session for another session)"),
         (_, code) if detail.is_empty() => format!("the server answered {status} {code}"),
         _ => detail,
     }

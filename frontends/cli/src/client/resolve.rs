@@ -3,9 +3,10 @@
 use super::ClientError;
 use super::api::Api;
 use super::limits::PAGE;
-use crate::args::SessionAt;
+use crate::args::{ServerArgs, SessionAt};
 use rejoin_core::SessionId;
 use serde_json::Value;
+use std::time::Duration;
 
 /// The session that `name` refers to, in the server's detailed form.
 ///
@@ -43,13 +44,78 @@ pub(crate) fn resolve(api: &Api, name: &str) -> Result<Value, ClientError> {
     }
 }
 
-/// The ID of a session in the server's form.
+/// The name of a session for the server, and its ID. By a link, the server names it by its number and keeps
+/// the ID to itself; then the ID is zero.
 pub(crate) fn identity(session: &Value) -> Result<(String, SessionId), ClientError> {
     let shown = session["id"].as_str().unwrap_or_default();
-    let id = shown
-        .parse()
-        .map_err(|_| ClientError::Session("the server sent a session without an ID".to_owned()))?;
+    let id = match shown.parse() {
+        Ok(id) => id,
+        Err(_)
+            if session["number"]
+                .as_u64()
+                .is_some_and(|it| shown.parse() == Ok(it)) =>
+        {
+            SessionId::from_bytes([0; 16])
+        }
+        Err(_) => {
+            let reason = "the server sent a session without an ID";
+            return Err(ClientError::Session(reason.to_owned()));
+        }
+    };
     Ok((shown.to_owned(), id))
+}
+
+/// The client for a session, and the session's name. Of a link's address, they are those in it.
+///
+/// # Errors
+///
+/// If there is no such server, or the address is none of a link.
+pub(crate) fn address(at: &SessionAt) -> Result<(Api, String), ClientError> {
+    address_following(at, Duration::MAX)
+}
+
+/// As [`address`], for a command that is followed, and for which the server may be away so long.
+pub(crate) fn address_following(
+    at: &SessionAt,
+    patience: Duration,
+) -> Result<(Api, String), ClientError> {
+    let is_address = ["http://", "https://"]
+        .iter()
+        .any(|it| at.session.starts_with(it));
+    if !is_address {
+        return Ok((Api::following(&at.server, patience)?, at.session.clone()));
+    }
+    let Some((server, session, link)) = link_parts(&at.session) else {
+        // Not repeated here: it may have a secret in it.
+        let reason = "this address is none of a link: it has to end with #session=…&link=…, which the \
+                      shell takes in quotes only. Or give the session's number, and --server";
+        return Err(ClientError::Settings(reason.to_owned()));
+    };
+    let by_link = ServerArgs {
+        server: Some(server.to_owned()),
+        link: Some(link.to_owned()),
+        ..at.server.clone()
+    };
+    Ok((Api::following(&by_link, patience)?, session.to_owned()))
+}
+
+/// The server, the session and the secret in a link's address.
+fn link_parts(address: &str) -> Option<(&str, &str, &str)> {
+    let (server, rest) = address.split_once('#')?;
+    let named = |name: &str| {
+        let mut parts = rest.split('&').filter_map(|part| part.split_once('='));
+        parts
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value)
+    };
+    let (session, link) = (named("session")?, named("link")?);
+    let is_plain = |text: &str| {
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|it| it.is_ascii_alphanumeric() || b"_-".contains(&it))
+    };
+    (is_plain(session) && is_plain(link)).then_some((server, session, link))
 }
 
 /// The client and the ID for an open session.
@@ -58,8 +124,8 @@ pub(crate) fn identity(session: &Value) -> Result<(String, SessionId), ClientErr
 ///
 /// As [`resolve`], and if the session has ended.
 pub(crate) fn open(at: &SessionAt) -> Result<(Api, String), ClientError> {
-    let api = Api::new(&at.server)?;
-    let (session, _) = not_ended(&resolve(&api, &at.session)?)?;
+    let (api, name) = address(at)?;
+    let (session, _) = not_ended(&resolve(&api, &name)?)?;
     Ok((api, session))
 }
 
@@ -69,8 +135,8 @@ pub(crate) fn open(at: &SessionAt) -> Result<(Api, String), ClientError> {
 ///
 /// As [`resolve`].
 pub(crate) fn any(at: &SessionAt) -> Result<(Api, String, SessionId), ClientError> {
-    let api = Api::new(&at.server)?;
-    let (session, id) = identity(&resolve(&api, &at.session)?)?;
+    let (api, name) = address(at)?;
+    let (session, id) = identity(&resolve(&api, &name)?)?;
     Ok((api, session, id))
 }
 
@@ -121,6 +187,27 @@ const LISTED: usize = 5;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_links_address_names_a_server_a_session_and_a_secret() {
+        for (address, parts) in [
+            (
+                "https://host/rejoin/#session=3&link=rejoin_link_a1",
+                Some(("https://host/rejoin/", "3", "rejoin_link_a1")),
+            ),
+            (
+                "http://[::1]:2/#session=3&at=9&link=x",
+                Some(("http://[::1]:2/", "3", "x")),
+            ),
+            ("https://host/#session=3", None),
+            ("https://host/#session=&link=x", None),
+            ("https://host/#session=../me&link=x", None),
+            ("https://host/#session=3&link=a%20b", None),
+            ("https://host/", None),
+        ] {
+            assert_eq!(link_parts(address), parts, "{address}");
+        }
+    }
 
     #[test]
     fn a_mistyped_number_is_not_the_prefix_of_an_id() {

@@ -2,11 +2,12 @@
 //!
 //! Invariant: a password never comes from the command line, which others on this machine can see, nor
 //! from a file that others can read, and is sent unencrypted to another machine only with
-//! --insecure.
+//! --insecure. A link may come from the command line: it shows one session, for a time. It is sent to
+//! the server in its address alone, and nothing else is sent there.
 
 use super::ClientError;
 use super::limits::FILE_BYTES;
-use crate::args::ServerArgs;
+use crate::args::{CredentialArgs, ServerArgs};
 use crate::settings::UNIX;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -59,6 +60,12 @@ impl ServerConfig {
         }
     }
 
+    /// Whether requests are sent by a link.
+    pub(crate) fn is_by_link(&self) -> bool {
+        let authorization = self.authorization.as_deref();
+        authorization.is_some_and(|it| it.starts_with(BY_LINK))
+    }
+
     /// Combines the arguments, the environment and the file.
     pub(crate) fn load(args: &ServerArgs) -> Result<Self, ClientError> {
         let file = match &args.client_config {
@@ -80,6 +87,28 @@ impl ServerConfig {
         file: Settings,
         Secrets { password, token }: Secrets,
     ) -> Result<Self, ClientError> {
+        if let Some(link) = &args.link {
+            // Whatever the environment and the file have is for another server.
+            let own = ServerArgs {
+                link: None,
+                credentials: CredentialArgs {
+                    login: None,
+                    password_file: None,
+                    token_file: None,
+                    ..args.credentials.clone()
+                },
+                ..args.clone()
+            };
+            let secrets = Secrets {
+                password: None,
+                token: Some(link.clone()),
+            };
+            let file = Settings {
+                cacert: file.cacert,
+                ..Settings::default()
+            };
+            return Self::of(&own, file, secrets);
+        }
         let url = args.server.clone().or(file.server);
         let url = url.unwrap_or_else(|| DEFAULT.to_owned());
         let url = url.trim_end_matches('/').to_owned();
@@ -88,15 +117,19 @@ impl ServerConfig {
             Some(_) => (false, true),
             None => classify(&url)?,
         };
-        let login = args.login.clone().or(file.login);
+        let login = args.credentials.login.clone().or(file.login);
         // A token comes before an account and its password, unless that is on the command line and
         // the token in the file.
-        let token = match (&args.token_file, token, &file.token_file) {
+        let token = match (&args.credentials.token_file, token, &file.token_file) {
             (Some(file), _, _) => Some(read_secret(file, "token")?),
             (None, None, Some(file)) if login.is_none() => Some(read_secret(file, "token")?),
             (None, token, _) => token,
         };
-        let password = match (&args.password_file, password, &file.password_file) {
+        let password = match (
+            &args.credentials.password_file,
+            password,
+            &file.password_file,
+        ) {
             // The flag overrides the variable, which overrides the file.
             (Some(file), _, _) | (None, None, Some(file)) => Some(read_secret(file, "password")?),
             (None, password, _) => password,
@@ -119,7 +152,7 @@ impl ServerConfig {
             }
             (None, _) => None,
         };
-        if authorization.is_some() && !is_https && !is_local && !args.insecure {
+        if authorization.is_some() && !is_https && !is_local && !args.credentials.insecure {
             return Err(wrong(format!(
                 "refusing to send a password or token unencrypted to {url}: use https, or --insecure to \
                  send it anyway"
@@ -131,7 +164,7 @@ impl ServerConfig {
             is_local,
             is_https,
             authorization,
-            cacert: args.cacert.clone().or(file.cacert),
+            cacert: args.credentials.cacert.clone().or(file.cacert),
         })
     }
 }
@@ -209,6 +242,9 @@ fn wrong(words: String) -> ClientError {
     ClientError::Settings(words)
 }
 
+/// How the `Authorization` of a link begins.
+const BY_LINK: &str = "Bearer rejoin_link_";
+
 const DEFAULT: &str = "http://127.0.0.1:8563";
 
 /// Is resolved without asking anybody.
@@ -225,7 +261,10 @@ mod tests {
     fn args(server: &str, login: Option<&str>) -> ServerArgs {
         ServerArgs {
             server: Some(server.to_owned()),
-            login: login.map(str::to_owned),
+            credentials: CredentialArgs {
+                login: login.map(str::to_owned),
+                ..CredentialArgs::default()
+            },
             ..ServerArgs::default()
         }
     }
@@ -264,7 +303,7 @@ mod tests {
         assert!(config(&args(far, None), None).is_ok());
         assert!(config(&args("https://rejoin.example", login), Some("secret")).is_ok());
         let mut insecure = args(far, login);
-        insecure.insecure = true;
+        insecure.credentials.insecure = true;
         assert!(config(&insecure, Some("secret")).is_ok());
     }
 
@@ -289,7 +328,7 @@ mod tests {
         let file = place.path().join("password");
         write(&file, "secret\nmore").unwrap();
         let mut args = args(DEFAULT, Some("anna"));
-        args.password_file = Some(file.clone());
+        args.credentials.password_file = Some(file.clone());
         set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
         let error = config(&args, None).unwrap_err();
         assert!(error.contains("chmod 600"), "{error}");
@@ -299,8 +338,27 @@ mod tests {
         assert_eq!(found.authorization.unwrap(), "Basic YW5uYTpzZWNyZXQ=");
         write(&file, "").unwrap();
         assert!(config(&args, None).unwrap_err().contains("no password"));
-        args.password_file = None;
+        args.credentials.password_file = None;
         assert!(config(&args, None).unwrap_err().contains("REJOIN_PASSWORD"));
+    }
+
+    #[test]
+    fn a_link_is_sent_alone() {
+        let file: Settings =
+            toml::from_str("server = 'https://far'\nlogin = 'anna'\ncacert = 'ca.pem'").unwrap();
+        let mut args = args("https://near/", Some("bo"));
+        args.link = Some("rejoin_link_a".to_owned());
+        let secrets = Secrets {
+            password: Some("secret".to_owned()),
+            token: Some("rejoin_abc".to_owned()),
+        };
+        let found = ServerConfig::of(&args, file, secrets).unwrap();
+        assert_eq!(found.url, "https://near");
+        assert_eq!(found.authorization.as_deref(), Some("Bearer rejoin_link_a"));
+        assert_eq!(found.cacert, Some("ca.pem".into()));
+        assert!(found.is_by_link());
+        args.server = Some("http://rejoin.example".to_owned());
+        assert!(config(&args, None).unwrap_err().contains("unencrypted"));
     }
 
     #[test]
@@ -320,7 +378,7 @@ mod tests {
         write(&file, "rejoin_abc\n").unwrap();
         set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
         let mut args = args(DEFAULT, Some("anna"));
-        args.token_file = Some(file.clone());
+        args.credentials.token_file = Some(file.clone());
         assert!(
             config(&args, None)
                 .unwrap_err()

@@ -4,8 +4,8 @@
 //! comes back with another log, it is read from the beginning, with a warning.
 
 use super::ClientError;
-use super::api::Api;
-use super::limits::{FIRST_PAUSE, LONGEST_PAUSE, READ_BYTES};
+use super::api::{Api, StreamTimes};
+use super::limits::{ANSWER, FIRST_PAUSE, HEARTBEAT, LONGEST_PAUSE, READ_BYTES};
 use super::sse::Parser;
 use super::table::duration;
 use crate::offline::warn;
@@ -149,9 +149,16 @@ impl Events {
         let mut is_reported = false;
         loop {
             if let Some(pause) = pause {
-                std::thread::sleep(pause);
+                let left = self.patience.saturating_sub(now().duration_since(began));
+                std::thread::sleep(pause.min(left));
             }
-            let failed = match self.api.stream(&self.session, &self.cursor) {
+            let left = self.patience.saturating_sub(now().duration_since(began));
+            let patience = self.patience.max(ANSWER);
+            let times = StreamTimes {
+                answer: left.max(ANSWER),
+                silence: HEARTBEAT.saturating_add(patience),
+            };
+            let failed = match self.api.stream(&self.session, &self.cursor, times) {
                 Ok(body) => {
                     if is_reported {
                         (self.on_change)(ConnectionState::Restored);

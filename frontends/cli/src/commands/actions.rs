@@ -73,26 +73,37 @@ pub(crate) fn close(args: &CloseArgs) -> Result<(), ClientError> {
 /// Deletes a session with its records.
 pub(crate) fn delete(args: &DeleteArgs) -> Result<(), ClientError> {
     let (api, session, _) = any(&args.at)?;
-    if !args.yes && !is_sure(&args.at.session) {
+    let question = format!(
+        "Delete session {} and all that it printed?",
+        args.at.session
+    );
+    if !args.yes && !is_sure(&question, "delete it") {
         return Err(ClientError::Settings("nothing was deleted".to_owned()));
     }
-    api.delete(&format!("/sessions/{session}/records"))?;
+    match api.delete(&format!("/sessions/{session}/records")) {
+        // It may be gone, and its number with it.
+        Err(ClientError::Unanswered(url, why)) => {
+            return Err(ClientError::Lost(format!(
+                "cannot reach the server at {url}: {why}; it is unknown whether session {session} was \
+                 deleted: `rejoin show {session}` says so"
+            )));
+        }
+        deleted => deleted?,
+    };
     match args.json {
         true => print(&format!("{}\n", json!({"session": session}))),
         false => print(&format!("deleted session {session}\n")),
     }
 }
 
-/// Asks before something is deleted. Without a terminal nobody can say yes.
-fn is_sure(session: &str) -> bool {
+/// Asks before something is gone for good. Without a terminal, or where it was read already, there is no
+/// one to say yes.
+pub(super) fn is_sure(question: &str, what: &str) -> bool {
     if !io::stdin().is_terminal() {
-        warn("say --yes to delete without being asked");
+        warn(&format!("say --yes to {what} without being asked"));
         return false;
     }
-    let _ = write!(
-        io::stderr(),
-        "Delete session {session} and all that it printed? [y/N] "
-    );
+    let _ = write!(io::stderr(), "{question} [y/N] ");
     let mut answer = String::new();
     let read = io::stdin().lock().take(LINE).read_line(&mut answer);
     read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")

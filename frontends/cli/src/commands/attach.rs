@@ -5,7 +5,7 @@ use crate::args::AttachArgs;
 use crate::client::ClientError;
 use crate::client::api::Api;
 use crate::client::event::SessionEvent;
-use crate::client::resolve::{identity, resolve};
+use crate::client::resolve::{address_following, identity, resolve};
 use crate::client::stream::{Events, Next, line};
 use crate::commands::replay::may_be_styled;
 use crate::offline::{Bound, warn};
@@ -20,8 +20,8 @@ use std::time::Duration;
 
 /// Shows the session until it ends.
 pub(crate) fn attach(args: &AttachArgs) -> Result<(), ClientError> {
-    let api = Api::new(&args.at.server)?;
-    let shown = resolve(&api, &args.at.session)?;
+    let (api, name) = address_following(&args.at, args.connection.reconnecting.reconnect_for.0)?;
+    let shown = resolve(&api, &name)?;
     let (session, id) = identity(&shown)?;
     let (after, from) = match (args.no_history, args.since) {
         (true, _) => (shown["lastSequence"].as_u64().unwrap_or_default(), None),
@@ -51,14 +51,19 @@ pub(crate) fn attach(args: &AttachArgs) -> Result<(), ClientError> {
         terminals: is_terminal.then(Terminals::default),
         out: BufWriter::new(out),
     };
-    let mut events = Events::after(&api, &session, after, args.connection.reconnect_for.0);
+    let mut events = Events::after(
+        &api,
+        &session,
+        after,
+        args.connection.reconnecting.reconnect_for.0,
+    );
     let seat = |job| Seat {
         api: api.clone(),
         session: session.clone(),
         number: shown["number"].as_u64().unwrap_or_default(),
         job,
         client: uuid::Uuid::new_v4().to_string(),
-        watcher: match args.watch {
+        watcher: match args.watch || api.is_by_link() {
             true => Watcher::Reader,
             false => Watcher::Participant,
         },
@@ -71,7 +76,12 @@ pub(crate) fn attach(args: &AttachArgs) -> Result<(), ClientError> {
     loop {
         if let Some(job) = entered.take() {
             lines.flush()?;
-            events = lines.take_part(seat(job), &api, &session, args.connection.reconnect_for.0)?;
+            events = lines.take_part(
+                seat(job),
+                &api,
+                &session,
+                args.connection.reconnecting.reconnect_for.0,
+            )?;
             may_wait = false;
         }
         match events.next(may_wait)? {

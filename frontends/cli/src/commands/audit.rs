@@ -1,14 +1,17 @@
-//! `rejoin log --audit`: who asked for what, and when, over all sessions of a log. Changes nothing.
+//! `rejoin log --audit`: who asked for what, and when, over all sessions of a log or of a server. Changes
+//! nothing.
 
-use crate::args::LogArgs;
+use crate::args::{LogArgs, ServerArgs};
+use crate::client::ClientError;
+use crate::client::api::Api;
+use crate::client::event::actor_of;
+use crate::client::limits::{AUDIT_PAGE, AUDIT_REQUESTS};
 use crate::client::table::harmless;
-use crate::commands::sessions::now;
-use crate::offline::{Offline, OfflineError, Sessions, conclude, fields, instant, written};
-use rejoin_core::{
-    CloseCause, Event, InterruptCause, LeaveCause, LinkChange, Record, SessionId, SessionNumber,
-    Timestamp,
-};
-use rejoin_replay::{describe, named};
+use crate::commands::sessions::{now, percent_encoded};
+use crate::offline::{Offline, OfflineError, Sessions, conclude, instant, warn, written};
+use rejoin_core::{Event, Record, SessionId, SessionNumber, Timestamp};
+use rejoin_native::record_json::audited;
+use rejoin_replay::{named, request};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
@@ -16,6 +19,11 @@ use std::process::ExitCode;
 
 /// Prints what people and programs asked for; the exit status says whether all of it could be read.
 pub(crate) fn run(args: &LogArgs) -> Result<ExitCode, OfflineError> {
+    if let Some(server) = args.place.server()
+        && args.place.directory.is_none()
+    {
+        return served(&server, args);
+    }
     let (log, name) = Offline::find(&args.place, args.session.as_deref(), true)?;
     let mut sessions = Sessions::default();
     let session = match name {
@@ -42,7 +50,7 @@ pub(crate) fn run(args: &LogArgs) -> Result<ExitCode, OfflineError> {
         if let Event::SessionCreated { number, .. } = record.event {
             numbers.insert(record.session, number);
         }
-        let Some(did) = did(&record).filter(|_| filter.takes(&record)) else {
+        let Some(did) = request(&record).filter(|_| filter.takes(&record)) else {
             return;
         };
         if left == 0 || outcome.is_err() || position < args.from {
@@ -78,98 +86,107 @@ impl Filter<'_> {
     }
 }
 
+/// Prints what was asked for in all sessions of a server.
+fn served(server: &ServerArgs, args: &LogArgs) -> Result<ExitCode, OfflineError> {
+    if args.from > 1 {
+        let reason = "--from is for a directory or one session: use --since";
+        return Err(ClientError::Settings(reason.to_owned()).into());
+    }
+    let api = Api::new(server)?;
+    let now = now();
+    let mut path = format!("/audit?limit={AUDIT_PAGE}");
+    for (name, when) in [("since", args.since), ("until", args.until)] {
+        if let Some(when) = when {
+            path += &format!("&{name}={}", when.timestamp(now).as_millis());
+        }
+    }
+    if let Some(account) = &args.account {
+        path += &format!("&account={}", percent_encoded(account));
+    }
+    let (mut requests, mut unreadable) = (vec![], vec![]);
+    let mut next = path.clone();
+    loop {
+        let mut page = api.get(&next)?;
+        for (all, name) in [(&mut requests, "requests"), (&mut unreadable, "unreadable")] {
+            if let Some(Value::Array(part)) = page.get_mut(name).map(Value::take) {
+                all.extend(part);
+            }
+        }
+        if requests.len() > AUDIT_REQUESTS {
+            let reason = format!(
+                "more than {AUDIT_REQUESTS} requests: choose some with --since, --until or --account"
+            );
+            return Err(ClientError::Settings(reason).into());
+        }
+        match page["after"].as_str().filter(|_| page["more"] == true) {
+            Some(after) => next = format!("{path}&after={}", percent_encoded(after)),
+            None => break,
+        }
+    }
+    // The order in which they happened. The text of an instant sorts as the instant.
+    let order = |request: &Value| {
+        let number = |name: &str| request[name].as_u64().unwrap_or(u64::MAX);
+        let at = request["at"].as_str().unwrap_or_default().to_owned();
+        (at, number("number"), number("sequence"))
+    };
+    requests.sort_by_cached_key(order);
+    let limit = args
+        .limit
+        .map_or(usize::MAX, |it| usize::try_from(it).unwrap_or(usize::MAX));
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut outcome = Ok(());
+    for request in requests.iter().take(limit) {
+        let line = match args.json {
+            true => request.to_string(),
+            false => served_line(request),
+        };
+        outcome = writeln!(out, "{line}");
+        if outcome.is_err() {
+            break;
+        }
+    }
+    written(outcome.and_then(|()| out.flush()), "the audit")?;
+    for place in &unreadable {
+        let text = |name: &str| harmless(place[name].as_str().unwrap_or_default());
+        let (session, reason) = (text("session"), text("reason"));
+        let after = &place["after"];
+        warn(&format!(
+            "session {session} can't be read after record {after}: {reason}"
+        ));
+    }
+    Ok(match unreadable.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(INCOMPLETE),
+    })
+}
+
+/// Exit status if a part of the log could not be read.
+const INCOMPLETE: u8 = 1;
+
+fn served_line(request: &Value) -> String {
+    let text = |name: &str| request[name].as_str().unwrap_or_default();
+    let session = match request["number"].as_u64() {
+        Some(number) => number.to_string(),
+        None => text("session").to_owned(),
+    };
+    let who = actor_of(&request["by"]).map(|actor| named(&actor));
+    words(text("at"), who, &session, text("what"))
+}
+
 fn line(record: &Record, number: Option<SessionNumber>, did: &str) -> String {
-    let at = instant(record.at);
-    let who = match record.actor.as_deref() {
-        Some(actor) => named(actor),
-        // A log of a version that did not note it, or a program that embeds the engine.
-        None => "unknown".into(),
-    };
-    let session = match number {
-        Some(number) => format!("session {number}"),
-        None => format!("session {}", record.session),
-    };
-    harmless(&format!("{at}  {who}  {session}: {did}"))
+    let session = number.map_or_else(|| record.session.to_string(), |it| it.to_string());
+    let who = record.actor.as_deref().map(named);
+    words(&instant(record.at), who, &session, did)
+}
+
+fn words(at: &str, who: Option<String>, session: &str, did: &str) -> String {
+    // A log of a version that did not note it, or a program that embeds the engine.
+    let who = who.unwrap_or_else(|| "unknown".to_owned());
+    harmless(&format!("{at}  {who}  session {session}: {did}"))
 }
 
 fn json(record: &Record, position: u64, number: Option<SessionNumber>) -> String {
-    let mut fields = fields(record);
+    let mut fields = audited(record, number).unwrap_or_default();
     fields.insert("position".into(), position.into());
-    if let Some(number) = number {
-        // Also of the events that are not its first.
-        fields.insert("number".into(), number.0.into());
-    }
-    // What was typed may be a password, and an audit is passed on.
-    if let Event::InputWritten { bytes, .. } = &record.event {
-        fields.remove("content");
-        fields.remove("contentBase64");
-        fields.insert("inputBytes".into(), bytes.len().into());
-    }
     Value::Object(fields).to_string()
-}
-
-/// What somebody asked for, in the past tense; none for all that follows from it or happens by itself.
-fn did(record: &Record) -> Option<String> {
-    Some(match &record.event {
-        Event::SessionCreated { service, .. } => format!("created it on the service {service}"),
-        Event::UserSet { user } => format!("set its user to {user}"),
-        Event::LinkChanged { link, change } => match change {
-            LinkChange::Added { expires } => {
-                format!(
-                    "made the link {link} to watch it, until {}",
-                    instant(*expires)
-                )
-            }
-            LinkChange::Removed => format!("removed the link {link}"),
-            LinkChange::Joined => format!("began to watch it by the link {link}"),
-            LinkChange::Left => format!("stopped watching it by the link {link}"),
-        },
-        Event::ConsumerJoined { consumer, .. } => {
-            format!("joined as consumer {}", consumer.ordinal)
-        }
-        Event::ConsumerLeft {
-            consumer,
-            cause: LeaveCause::Left,
-        } => format!("left as consumer {}", consumer.ordinal),
-        Event::JobSubmitted { job, statement, .. } => {
-            format!("ran {} as job {job}", Value::from(&**statement))
-        }
-        Event::InputWritten {
-            job, bytes, end, ..
-        } => {
-            let end = if *end { " and ended the input" } else { "" };
-            format!("wrote {} bytes to job {job}{end}", bytes.len())
-        }
-        Event::StatementRefused { statement, reason } => match statement {
-            Some(statement) => {
-                format!("was refused to run {}: {reason}", Value::from(&**statement))
-            }
-            None => format!("was refused to run something: {reason}"),
-        },
-        Event::InterruptRequested {
-            job,
-            cause: InterruptCause::Requested,
-            ..
-        } => format!("interrupted job {job}"),
-        Event::SessionClosed {
-            cause: CloseCause::Requested,
-        } => "closed it".into(),
-        Event::RecordsLost { .. } => {
-            record.actor.as_ref()?;
-            "deleted its records".into()
-        }
-        Event::RecordsRedacted { records } => {
-            let all: Vec<_> = records.iter().map(ToString::to_string).collect();
-            format!("redacted record {}", all.join(", "))
-        }
-        // They follow from something else.
-        Event::ConsumerLeft { .. }
-        | Event::InterruptRequested { .. }
-        | Event::JobFinished { .. }
-        | Event::SessionClosed { .. } => return None,
-        event => {
-            record.actor.as_ref()?;
-            describe(event)?
-        }
-    })
 }

@@ -1,5 +1,6 @@
 //! `rejoin redact`: finds the records that have a text, and redacts them.
 
+use super::actions::is_sure;
 use super::sessions::print;
 use crate::args::RedactArgs;
 use crate::client::api::Api;
@@ -8,6 +9,7 @@ use crate::client::resolve::any;
 use crate::client::{ClientError, limits};
 use rejoin_core::{Event, JobId, SessionId};
 use rejoin_replay::output_of;
+use rejoin_search::PlainText;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -27,6 +29,17 @@ pub(crate) fn redact(args: &RedactArgs) -> Result<(), ClientError> {
         let reason = "nothing to redact: no result and no input has this text";
         return Err(ClientError::Settings(reason.to_owned()));
     }
+    let what = match &records[..] {
+        [one] => format!("record {one}"),
+        all => format!("{} records", all.len()),
+    };
+    let question = format!(
+        "Redact {what} of session {}? Nobody can read them again.",
+        args.at.session
+    );
+    if !args.yes && !is_sure(&question, &format!("redact {what}")) {
+        return Err(ClientError::Settings("nothing was redacted".to_owned()));
+    }
     let path = format!("/sessions/{session}/redactions");
     let mut sequence = json!(null);
     for some in records.chunks(limits::REDACTED) {
@@ -37,10 +50,6 @@ pub(crate) fn redact(args: &RedactArgs) -> Result<(), ClientError> {
         let redacted = json!({"session": session, "records": records, "sequence": sequence});
         return print(&format!("{redacted}\n"));
     }
-    let what = match &records[..] {
-        [one] => format!("record {one}"),
-        all => format!("{} records", all.len()),
-    };
     print(&format!("redacted {what} of session {session}\n"))
 }
 
@@ -128,12 +137,21 @@ enum Kind {
     Input,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Form {
+    AsIs,
+    /// Without escape sequences, such as colours, as searches find it.
+    Plain,
+}
+
 /// Finds a text in pieces of streams, also where it is spread over several pieces. Keeps less of each
 /// stream than the text is long.
 struct Finder<'a> {
     text: &'a [u8],
     found: BTreeSet<u64>,
-    ends: BTreeMap<(JobId, Kind), Stream>,
+    ends: BTreeMap<(JobId, Kind, Form), Stream>,
+    /// What removes the escape sequences of each output.
+    escapes: BTreeMap<(JobId, Kind), PlainText>,
 }
 
 /// The end of a stream.
@@ -150,11 +168,26 @@ impl<'a> Finder<'a> {
             text,
             found: BTreeSet::new(),
             ends: BTreeMap::new(),
+            escapes: BTreeMap::new(),
         }
     }
 
+    /// Takes a piece as it is, and as a person sees it.
     fn take(&mut self, stream: (JobId, Kind), piece: u64, bytes: &[u8]) {
-        let Stream { bytes: all, pieces } = self.ends.entry(stream).or_default();
+        self.look(stream, Form::AsIs, piece, bytes);
+        let (job, kind) = stream;
+        if kind == Kind::Input {
+            return;
+        }
+        let mut plain = vec![];
+        let escapes = self.escapes.entry((job, kind)).or_default();
+        escapes.add(&mut plain, bytes);
+        self.look(stream, Form::Plain, piece, &plain);
+    }
+
+    fn look(&mut self, (job, kind): (JobId, Kind), form: Form, piece: u64, bytes: &[u8]) {
+        let stream = self.ends.entry((job, kind, form)).or_default();
+        let Stream { bytes: all, pieces } = stream;
         all.extend_from_slice(bytes);
         pieces.push_back((piece, bytes.len()));
         let hits = all.windows(self.text.len().max(1));
@@ -209,5 +242,24 @@ mod tests {
             finder.take(stream, piece, bytes.as_bytes());
         }
         assert_eq!(finder.found, BTreeSet::from([1, 3, 6, 7]));
+    }
+
+    #[test]
+    fn a_text_is_found_where_escape_sequences_are_in_it() {
+        let mut finder = Finder::new(b"sesame");
+        let output = (JobId(1), Kind::Stdout);
+        for (piece, bytes) in [
+            (1, "\x1b[31mse\x1b[0msame"),
+            (2, "\x1b[31m"),
+            (3, "s\x1b[1"),
+            (4, "mesa"),
+            (5, "\x1b]0;title\x07"),
+            (6, "me\n"),
+        ] {
+            finder.take(output, piece, bytes.as_bytes());
+        }
+        // Input is not shown, and escape sequences are keys there.
+        finder.take((JobId(1), Kind::Input), 7, b"ses\x1b[Aame");
+        assert_eq!(finder.found, BTreeSet::from([1, 3, 4, 6]));
     }
 }

@@ -9,7 +9,7 @@ use crate::client::ClientError;
 use crate::client::api::Api;
 use crate::client::event::SessionEvent;
 use crate::client::input::{self, Sink};
-use crate::client::limits::{FIRST_PAUSE, LONGEST_PAUSE};
+use crate::client::limits::{ANSWER, FIRST_PAUSE, LONGEST_PAUSE};
 use crate::client::quote::statement;
 use crate::client::resolve::{not_ended, resolve};
 use crate::client::stream::{Events, Next, line};
@@ -20,7 +20,8 @@ use crate::terminal::{self, Attachment, Ended, PrefixKey, Seat, Watcher, is_over
 use async_signal::{Signal, Signals};
 use futures::StreamExt;
 use rejoin_core::{Event, JobId, JobMode, JobSlot, Outcome, SessionId, Visibility};
-use rejoin_replay::{CLEAR, describe, output_of};
+use rejoin_engine::{Runtime, SmolRuntime};
+use rejoin_replay::{CLEAR, describe, lost, output_of};
 use serde_json::{Value, json};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
@@ -62,7 +63,7 @@ fn notify(words: &str) {
 }
 
 fn run_to_end(args: &RunArgs) -> Result<ExitCode, ClientError> {
-    let api = Api::new(&args.server)?;
+    let api = Api::following(&args.server, args.connection.reconnecting.reconnect_for.0)?;
     let wanted = Wanted {
         statement: statement(&args.command),
         session: args.session.as_deref(),
@@ -70,7 +71,7 @@ fn run_to_end(args: &RunArgs) -> Result<ExitCode, ClientError> {
         keeps: args.keep || args.detach,
         user: args.new_session.user.as_deref(),
         service: args.new_session.service.as_deref(),
-        patience: args.connection.reconnect_for.0,
+        patience: args.connection.reconnecting.reconnect_for.0,
         timeout: args.timeout.map(|it| it.0),
         leftovers: args.leftover_processes,
     };
@@ -124,7 +125,7 @@ fn run_to_end(args: &RunArgs) -> Result<ExitCode, ClientError> {
     if has_input {
         run.pass_input();
     }
-    run.follow(sequence, args.connection.reconnect_for.0)
+    run.follow(sequence, args.connection.reconnecting.reconnect_for.0)
 }
 
 /// A command to run, and where.
@@ -317,13 +318,18 @@ fn submit(
     let session = &place.session;
     let path = format!("/sessions/{session}/jobs");
     let mut pause = FIRST_PAUSE;
-    let mut waited = Duration::ZERO;
+    let begun = SmolRuntime.elapsed();
     let submitted = loop {
-        match api.post(&path, &new) {
-            Err(error) if error.is_retryable() && waited < wanted.patience => {
-                thread::sleep(pause);
-                waited += pause;
+        let waited = SmolRuntime.elapsed().saturating_sub(begun);
+        let left = wanted.patience.saturating_sub(waited);
+        match api.within(left.max(ANSWER)).post(&path, &new) {
+            Err(error) if error.is_retryable() && !left.is_zero() => {
+                thread::sleep(pause.min(left));
                 pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            Err(error) if error.is_code("job_running") => {
+                let reason = format!("{error} (use --session for another session)");
+                return Err(ClientError::Session(reason));
             }
             answer => break answer?,
         }
@@ -477,7 +483,7 @@ impl Run {
             }
             Event::RecordsLost { .. } => {
                 output.flush()?;
-                warn(&describe(&record.event).unwrap_or_default());
+                warn(&lost(&record).unwrap_or_default());
                 Ok(None)
             }
             Event::JobFinished {

@@ -3,9 +3,8 @@
 use super::sessions::{is_terminal, percent_encoded, print};
 use crate::args::{SearchArgs, SearchedStream};
 use crate::client::ClientError;
-use crate::client::api::Api;
 use crate::client::limits::FOUND_LINES;
-use crate::client::resolve::{identity, resolve};
+use crate::client::resolve::{address, identity, resolve};
 use crate::client::table::harmless;
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -16,8 +15,8 @@ const NOTHING: u8 = 1;
 
 /// Prints the lines that are found.
 pub(crate) fn search(args: &SearchArgs) -> Result<ExitCode, ClientError> {
-    let api = Api::new(&args.at.server)?;
-    let (session, _) = identity(&resolve(&api, &args.at.session)?)?;
+    let (api, name) = address(&args.at)?;
+    let (session, _) = identity(&resolve(&api, &name)?)?;
     let most = args.limit.map_or(usize::MAX, usize::from);
     let is_styled = is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
     let mut after = "0".to_owned();

@@ -4,7 +4,7 @@ use crate::args::{SessionOrder, SessionState, SessionsArgs, ShowArgs};
 use crate::client::ClientError;
 use crate::client::api::Api;
 use crate::client::limits::PAGE;
-use crate::client::resolve::resolve;
+use crate::client::resolve::{address, resolve};
 use crate::client::table::{ago, duration, harmless, table};
 use crate::offline::{instant, warn};
 use rejoin_core::Timestamp;
@@ -48,8 +48,8 @@ pub(crate) fn sessions(args: &SessionsArgs) -> Result<(), ClientError> {
 
 /// Shows a session and its jobs.
 pub(crate) fn show(args: &ShowArgs) -> Result<(), ClientError> {
-    let api = Api::new(&args.at.server)?;
-    let session = resolve(&api, &args.at.session)?;
+    let (api, name) = address(&args.at)?;
+    let session = resolve(&api, &name)?;
     if args.json {
         return print(&format!("{session}\n"));
     }
@@ -97,7 +97,7 @@ pub(crate) fn show(args: &ShowArgs) -> Result<(), ClientError> {
     print(&out)
 }
 
-/// Who watches the session now; nobody where the server is of a version that doesn't say.
+/// Who watches the session now; empty where the server is of a version that doesn't say.
 fn viewers(api: &Api, session: &Value) -> Vec<String> {
     let Ok(found) = api.get(&format!("/sessions/{}/viewers", text(session, "id"))) else {
         return vec![];

@@ -17,7 +17,7 @@ pub(crate) fn run(args: &ShellArgs) -> Result<ExitCode, ClientError> {
             "`rejoin shell` needs a terminal; use `rejoin run` without one".to_owned(),
         ));
     }
-    let api = Api::new(&args.server)?;
+    let api = Api::following(&args.server, args.connection.reconnecting.reconnect_for.0)?;
     if let Some(name) = &args.session
         && let session = resolve(&api, name)?
         && let Some(job) = running_terminal(&session)
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &ShellArgs) -> Result<ExitCode, ClientError> {
         keeps: args.keep,
         user: args.new_session.user.as_deref(),
         service: args.new_session.service.as_deref(),
-        patience: args.connection.reconnect_for.0,
+        patience: args.connection.reconnecting.reconnect_for.0,
         timeout: None,
         leftovers: None,
     };
@@ -54,7 +54,8 @@ fn rejoin(api: &Api, session: &Value, job: u64, args: &ShellArgs) -> Result<Exit
     seat.introduce();
     let ended = {
         let (attachment, after) = Attachment::join(seat)?;
-        let mut events = Events::after(api, id, after, args.connection.reconnect_for.0);
+        let mut events =
+            Events::after(api, id, after, args.connection.reconnecting.reconnect_for.0);
         attachment.follow(&mut events)?
     };
     Ok(ExitCode::from(status_of(job, &ended)))

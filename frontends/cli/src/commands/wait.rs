@@ -5,8 +5,8 @@ use super::sessions::print;
 use crate::args::WaitArgs;
 use crate::client::ClientError;
 use crate::client::api::Api;
-use crate::client::limits::{FIRST_PAUSE, LONGEST_PAUSE, LONGEST_WAIT};
-use crate::client::resolve::{identity, resolve};
+use crate::client::limits::{ANSWER, FIRST_PAUSE, LONGEST_PAUSE, LONGEST_WAIT};
+use crate::client::resolve::{address, identity, resolve};
 use crate::offline::warn;
 use rejoin_core::{Event, JobId, JobMode, JobSlot, Outcome, Visibility};
 use rejoin_engine::{Runtime, SmolRuntime};
@@ -18,15 +18,18 @@ use std::time::Duration;
 
 /// Waits; returns the exit status of the job.
 pub(crate) fn run(args: &WaitArgs) -> Result<ExitCode, ClientError> {
-    let api = Api::new(&args.at.server)?;
-    let deadline = args.timeout.map(|it| SmolRuntime.elapsed() + it.0);
-    let patience = args.reconnect_for.0;
+    let (api, name) = address(&args.at)?;
+    let begun = SmolRuntime.elapsed();
+    let deadline = args.timeout.map(|it| begun.saturating_add(it.0));
+    let patience = args.reconnecting.reconnect_for.0;
     let mut waiter = Waiter {
         api,
         patience,
+        begun,
         deadline,
     };
-    let Some(shown) = waiter.asked(|api| resolve(api, &args.at.session))? else {
+    let found = waiter.asked(Duration::ZERO, |api| resolve(api, &name));
+    let Some(shown) = found? else {
         return Ok(ExitCode::from(TIMED_OUT));
     };
     let (session, _) = identity(&shown)?;
@@ -74,7 +77,8 @@ struct Waiter {
     api: Api,
     /// How long the server may be away.
     patience: Duration,
-    /// On the machine's stopwatch.
+    /// Both on the machine's stopwatch.
+    begun: Duration,
     deadline: Option<Duration>,
 }
 
@@ -88,7 +92,7 @@ impl Waiter {
     ) -> Result<Option<Value>, ClientError> {
         loop {
             let path = format!("/sessions/{session}/jobs/{job}");
-            let Some(shown) = self.asked(|api| api.get(&path))? else {
+            let Some(shown) = self.asked(Duration::ZERO, |api| api.get(&path))? else {
                 return Ok(None);
             };
             if shown["state"] == "finished" {
@@ -96,9 +100,10 @@ impl Waiter {
             }
             // Until a record may be about its end. Each answer is a bounded part of what there is.
             loop {
-                let wait = self.left().min(LONGEST_WAIT).as_millis();
-                let path = format!("/sessions/{session}/events?after={after}&wait={wait}");
-                let read = match self.asked(|api| api.get(&path)) {
+                let wait = self.left().min(self.longest_wait());
+                let millis = wait.as_millis();
+                let path = format!("/sessions/{session}/events?after={after}&wait={millis}");
+                let read = match self.asked(wait, |api| api.get(&path)) {
                     // Another log: from its beginning, which only costs time.
                     Err(error) if error.is_code("cursor_unknown") => {
                         after = 0;
@@ -133,27 +138,45 @@ impl Waiter {
         })
     }
 
-    /// The answer to a request that changes nothing, for which it asks again while the server is away.
-    /// None: the time to wait is over.
+    /// How long the server may wait for something to tell, so that its silence is noticed in time.
+    fn longest_wait(&self) -> Duration {
+        let most = self.patience.saturating_sub(ANSWER);
+        most.clamp(SHORTEST_WAIT, LONGEST_WAIT)
+    }
+
+    /// How long an answer may take. A server is always given a moment, so that the shortest timeout tells
+    /// whether the job has ended.
+    fn left_to_answer(&self) -> Duration {
+        let moment = self.begun.saturating_add(MOMENT);
+        let moment = moment.saturating_sub(SmolRuntime.elapsed());
+        self.left().max(moment)
+    }
+
+    /// The answer to a request that changes nothing, for which it asks again while the server is away. The
+    /// server may wait before it answers. None: the time to wait is over.
     fn asked(
         &mut self,
+        wait: Duration,
         ask: impl Fn(&Api) -> Result<Value, ClientError>,
     ) -> Result<Option<Value>, ClientError> {
         let begun = SmolRuntime.elapsed();
+        let patience = self.patience.max(wait + ANSWER);
+        let left = || patience.saturating_sub(SmolRuntime.elapsed().saturating_sub(begun));
         let mut pause = FIRST_PAUSE;
         loop {
-            match ask(&self.api) {
+            let most = left().min(self.left_to_answer());
+            match ask(&self.api.within(most)) {
                 Err(error) if error.is_retryable() => {
                     if self.left().is_zero() {
                         return Ok(None);
                     }
-                    if SmolRuntime.elapsed().saturating_sub(begun) >= self.patience {
+                    if left().is_zero() {
                         return Err(error);
                     }
                 }
                 answer => return answer.map(Some),
             }
-            thread::sleep(pause.min(self.left()));
+            thread::sleep(pause.min(self.left()).min(left()));
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
@@ -178,6 +201,12 @@ fn ended(job: &Value) -> (Event, u8) {
     };
     (event, exit_status(outcome, status))
 }
+
+/// What a server waits for at least.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+
+/// How long a server may take to answer at all, whatever the timeout.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// Exit status when the job did not end in time, as that of `timeout`.
 const TIMED_OUT: u8 = 124;

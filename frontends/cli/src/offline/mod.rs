@@ -83,7 +83,7 @@ impl Offline {
             let served = ServedSession::find(&server, name, wants_private)?;
             return Ok((Self::Served(served), None));
         }
-        let (directory, disk) = find_log(&place.directory)?;
+        let (directory, disk) = find_log(place.directory())?;
         Ok((Self::Directory { directory, disk }, session))
     }
 

@@ -507,7 +507,7 @@ impl Shared {
                         break;
                     }
                     // Perhaps it has arrived: better typed again by hand than twice.
-                    Err(ClientError::Unreachable(..)) => break,
+                    Err(ClientError::Unreachable(..) | ClientError::Unanswered(..)) => break,
                     Err(error) if is_over(&error) => return,
                     Err(error) => {
                         self.notice(&format!("not typed: {error}"));

@@ -2,6 +2,7 @@
 
 use crate::support::Server;
 use rejoin_accounts::Accounts;
+use rejoin_engine::testing::Hold;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -190,4 +191,21 @@ fn patch_refuses_what_a_session_does_not_have_and_restart_has_nothing_to_do() {
         server.fault("POST", "/v1/sessions/9/restart", ""),
         (404, String::new())
     );
+}
+
+#[test]
+fn a_node_that_cannot_ask_does_not_say_that_a_session_is_not_there() {
+    let engine = rejoin_engine::testing::cut_off_node(Hold::services(["shell"]));
+    let server = Server::of(engine, Accounts::open().unwrap());
+    for method in ["GET", "DELETE"] {
+        let mut client = server.http.client();
+        // In log 1 of 16.
+        let answer = client.request(method, "/v1/sessions/17", &[], b"").unwrap();
+        assert_eq!(answer.status, 503, "{}", answer.text());
+        assert!(
+            answer.text().contains("did not answer"),
+            "{}",
+            answer.text()
+        );
+    }
 }

@@ -34,7 +34,14 @@ impl Server {
 
     fn on(runtime: Arc<dyn Runtime>, accounts: Accounts) -> Self {
         let services = Hold::services(["shell", "sql"]);
-        let engine = in_memory(Config::default(), runtime, services, &[]);
+        Self::of(
+            in_memory(Config::default(), runtime, services, &[]),
+            accounts,
+        )
+    }
+
+    /// A server with this engine.
+    pub(crate) fn of(engine: Engine, accounts: Accounts) -> Self {
         let mut app = rejoin_http::Router::default();
         rejoin_maxscale::mount(&mut app, engine.clone(), accounts);
         let http = TestServer::start(app);

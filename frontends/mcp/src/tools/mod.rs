@@ -11,14 +11,14 @@ use crate::error::RpcError;
 use crate::job::{JobFacts, Unknown, wait_for_end};
 use crate::limits::{INTERRUPT_WAIT, JOBS, MAX_PAGE, OUTPUT, PAGE};
 use crate::message::Call;
-use crate::output::{OutputReader, OutputStream, Position, Show};
+use crate::output::{Gap, OutputReader, OutputStream, Position, Show};
 use crate::report::{self, OutputPart, failure};
 use crate::tasks::instant;
 use arguments::{Name, output_bytes, parse, position, wait};
 use rejoin_accounts::Permission;
 use rejoin_engine::{
-    CommandError, EndedSessions, Engine, JobId, JobSlot, JobState, JobView, LossCause, PullError,
-    Rejection, ScreenError, Selection, SessionId, SessionPager, SessionView, TerminalSize,
+    CommandError, EndedSessions, Engine, JobId, JobSlot, JobState, JobView, PullError, Rejection,
+    ScreenError, Selection, SessionId, SessionPager, SessionView, TerminalSize,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ pub(crate) async fn call(context: &Context<'_>, call: &Call) -> Result<Value, Rp
         "interrupt" => interrupt(context, arguments).await,
         "search" => search::search(context, arguments).await,
         "screen" => screen(context, arguments).await,
-        _ => show_list(context, arguments),
+        _ => show_list(context, arguments).await,
     };
     Ok(done.unwrap_or_else(|failed| failure(&failed.0)))
 }
@@ -139,8 +139,9 @@ pub(crate) const TOO_FAR: &str =
     "the job is too far back to be found: `read` the session without `job`, from an `after` of it";
 
 /// The session of this name, if the agent may use it.
-fn session(context: &Context<'_>, name: &Name) -> Result<SessionId, Failed> {
-    let found = context.agent.session(context.engine(), &name.0);
+async fn session(context: &Context<'_>, name: &Name) -> Result<SessionId, Failed> {
+    let found = context.agent.session(context.engine(), &name.0).await;
+    let found = found.map_err(PullError::Unavailable)?;
     let session = found.ok_or_else(|| Failed(format!("session not found: {}", name.0)))?;
     context.http.log_session(session);
     Ok(session)
@@ -218,7 +219,7 @@ enum Encoding {
 
 async fn read(context: &Context<'_>, arguments: Value) -> ToolResult {
     let read: Read = parse(arguments)?;
-    let session = session(context, &read.session)?;
+    let session = session(context, &read.session).await?;
     let wait = wait(read.wait_ms, Duration::ZERO);
     let most = output_bytes(read.max_bytes, OUTPUT);
     let after = read.after.as_ref().map(position).transpose()?;
@@ -281,15 +282,8 @@ async fn transcript(
     let piece = reader.follow(from, most, context.patience(wait)).await?;
     let more = piece.end == crate::output::PieceEnd::Full;
     let next = piece.next;
-    let gaps: Vec<Value> = piece
-        .gaps
-        .iter()
-        .map(
-            |(first, last, cause)| json!({"first": first.0, "last": last.0, "cause": cause.name()}),
-        )
-        .collect();
-    let is_removed = |cause: &LossCause| matches!(cause, LossCause::Retention { .. });
-    let ended = piece.gaps.iter().any(|(_, _, cause)| is_removed(cause))
+    let gaps: Vec<Value> = piece.gaps.iter().map(Gap::json).collect();
+    let ended = piece.gaps.iter().any(|gap| gap.is_removal)
         || context.engine().view(|views| {
             let view = views.session(session);
             view.is_none_or(|view| view.closed.is_some())
@@ -348,7 +342,7 @@ struct ScreenOf {
 
 async fn screen(context: &Context<'_>, arguments: Value) -> ToolResult {
     let asked: ScreenOf = parse(arguments)?;
-    let session = session(context, &asked.session)?;
+    let session = session(context, &asked.session).await?;
     let job = facts(context, session, asked.job).await?.job;
     let screen = context.engine().screen(session, job, None).await?;
     let TerminalSize { columns, rows } = screen.size;
@@ -366,7 +360,7 @@ async fn screen(context: &Context<'_>, arguments: Value) -> ToolResult {
 
 async fn write(context: &Context<'_>, arguments: Value) -> ToolResult {
     let write: Write = parse(arguments)?;
-    let session = session(context, &write.session)?;
+    let session = session(context, &write.session).await?;
     let job = facts(context, session, write.job).await?.job;
     if write.text.is_empty() && !write.end {
         return Err(Failed(
@@ -399,7 +393,7 @@ struct Interrupt {
 
 async fn interrupt(context: &Context<'_>, arguments: Value) -> ToolResult {
     let interrupt: Interrupt = parse(arguments)?;
-    let session = session(context, &interrupt.session)?;
+    let session = session(context, &interrupt.session).await?;
     let job = match interrupt.job {
         // A private job is not found.
         Some(job) => Some(facts(context, session, job).await?.job),
@@ -433,10 +427,10 @@ enum State {
     Ended,
 }
 
-fn show_list(context: &Context<'_>, arguments: Value) -> ToolResult {
+async fn show_list(context: &Context<'_>, arguments: Value) -> ToolResult {
     let list: List = parse(arguments)?;
     if let Some(name) = &list.session {
-        let id = session(context, name)?;
+        let id = session(context, name).await?;
         let shown = context.engine().view(|views| {
             let view = views.session(id)?;
             let visible = view.jobs().rev().filter(|job| !job.mode.is_private());

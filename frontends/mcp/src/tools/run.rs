@@ -119,7 +119,7 @@ async fn submit(context: &Context<'_>, run: &Run) -> Result<(SessionId, JobId), 
         ..NewJob::new(session, run.command.as_str(), mode)
     };
     if let Some(name) = &run.session {
-        let session = session(context, name)?;
+        let session = session(context, name).await?;
         engine.touch(session);
         let submitted = engine.submit_job(new_job(session)).await?;
         return Ok((session, submitted.job));

@@ -37,7 +37,7 @@ pub(super) async fn search(context: &Context<'_>, arguments: Value) -> ToolResul
             error => format!("`text`: {error}"),
         })
     })?;
-    let session = session(context, &search.session)?;
+    let session = session(context, &search.session).await?;
     let after = search.after.as_ref().map(position).transpose()?;
     let most = search.limit.map_or(MATCHES, |limit| {
         usize::try_from(limit).map_or(MAX_MATCHES, |limit| limit.clamp(1, MAX_MATCHES))

@@ -25,7 +25,10 @@ impl Server {
 
     fn with(config: Config) -> Self {
         let services = Services::from([("shell".into(), Arc::new(Echo) as Arc<dyn Runner>)]);
-        let engine = in_memory(config, Arc::new(SmolRuntime), services, &[]);
+        Self::of(in_memory(config, Arc::new(SmolRuntime), services, &[]))
+    }
+
+    fn of(engine: Engine) -> Self {
         let mut router = rejoin_http::Router::default();
         let open = Accounts::open().unwrap();
         rejoin_mcp::mount(&mut router, engine.clone(), open, Settings::default());
@@ -289,4 +292,21 @@ fn a_limit_of_sessions_is_told_and_starts_nothing() {
         first["job"],
         "a repeated call is no new one"
     );
+}
+
+#[test]
+fn a_node_that_cannot_ask_does_not_say_that_something_is_not_there() {
+    let services = rejoin_engine::testing::Hold::services(["shell"]);
+    let server = Server::of(rejoin_engine::testing::cut_off_node(services));
+    // Both are in log 1 of 16.
+    for session in ["01234567-89ab-4def-8123-456789abcd01", "17"] {
+        for (tool, arguments) in [
+            ("read", json!({"session": session})),
+            ("interrupt", json!({"session": session, "job": 17})),
+            ("run", json!({"session": session, "command": "true"})),
+        ] {
+            let refused = server.refusal(tool, &arguments);
+            assert!(refused.contains("did not answer"), "{tool}: {refused}");
+        }
+    }
 }

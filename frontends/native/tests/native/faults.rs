@@ -3,6 +3,7 @@
 use crate::support::Server;
 use rejoin_engine::Config;
 use rejoin_engine::Limits as CoreLimits;
+use rejoin_engine::testing::{Hold, cut_off_node};
 use serde_json::json;
 
 #[test]
@@ -166,4 +167,28 @@ fn a_server_that_ends_says_so() {
     smol::block_on(server.engine.shut_down(std::time::Duration::from_secs(10)));
     let refused = server.fault("POST", "/sessions", b"{}");
     assert_eq!(refused, (503, "shutting_down".into()));
+}
+
+#[test]
+fn a_node_that_cannot_ask_does_not_say_that_something_is_not_there() {
+    let server = Server::of(cut_off_node(Hold::services(["shell"])));
+    // Both are in log 1 of 16.
+    for session in ["01234567-89ab-4def-8123-456789abcd01", "17"] {
+        for (method, path, body) in [
+            ("GET", "", ""),
+            ("DELETE", "", ""),
+            ("GET", "/events", ""),
+            ("GET", "/output", ""),
+            ("POST", "/jobs", r#"{"statement":"true"}"#),
+            ("GET", "/jobs/17", ""),
+            ("POST", "/jobs/17/interrupt", ""),
+            ("POST", "/jobs/17/input", "x"),
+            ("POST", "/consumers", ""),
+        ] {
+            let path = format!("/sessions/{session}{path}");
+            let fault = server.fault(method, &path, body.as_bytes());
+            assert_eq!(fault, (503, "unanswered".into()), "{method} {path}");
+        }
+    }
+    assert_eq!(server.get("/sessions")["sessions"], json!([]));
 }

@@ -86,7 +86,7 @@ fn a_read_of_a_removed_session_says_which_sequences_are_gone() {
     let rest = format!("/sessions/{session}/stream?after={}", page["after"]);
     assert_eq!(server.request("GET", &rest, b"").status, 204);
     assert_eq!(
-        server.fault("GET", &format!("/sessions/{session}"), b"").0,
-        404
+        server.fault("GET", &format!("/sessions/{session}"), b""),
+        (410, "session_gone".into())
     );
 }

@@ -37,7 +37,11 @@ impl Server {
     fn on(runtime: Arc<dyn Runtime>, config: Config, records: &[Record]) -> Self {
         let runner = || Arc::new(Scripted) as Arc<dyn Runner>;
         let services = Services::from([("shell".into(), runner()), ("sql".into(), runner())]);
-        let engine = in_memory(config, runtime, services, records);
+        Self::of(in_memory(config, runtime, services, records))
+    }
+
+    /// A server with this engine.
+    pub(crate) fn of(engine: Engine) -> Self {
         let mut app = rejoin_http::Router::default();
         rejoin_native::mount(&mut app, engine.clone(), Accounts::open().unwrap());
         let http = TestServer::start(app);

@@ -2,6 +2,7 @@
 
 use crate::segment::read::session_map::SessionMap;
 use rejoin_core::{Sequence, SessionId};
+use std::collections::BTreeSet;
 
 /// An extent stops growing at this size, which bounds how many bytes a read has to skip.
 pub(crate) const EXTENT_BYTES: u32 = 64 * 1024;
@@ -58,6 +59,24 @@ impl Index {
     pub(crate) fn last(&self, session: SessionId) -> Option<Sequence> {
         let last = self.sessions.get(session)?.end();
         (last > 0).then_some(Sequence(last))
+    }
+
+    /// The first `limit` sessions after `after` that have records, in the order of their identities. Looks
+    /// at every session.
+    pub(crate) fn sessions(&self, after: Option<SessionId>, limit: usize) -> Vec<SessionId> {
+        let mut first = BTreeSet::new();
+        let all = self.sessions.iter();
+        let present = all.filter(|(_, stream)| stream.extents().next().is_some());
+        for (session, _) in present.filter(|(it, _)| after.is_none_or(|after| **it > after)) {
+            let is_early = first.last().is_none_or(|last| session < last);
+            if first.len() < limit || is_early {
+                first.insert(*session);
+            }
+            if first.len() > limit {
+                first.pop_last();
+            }
+        }
+        first.into_iter().collect()
     }
 
     /// The size in bytes of a session's records before this sequence, rounded up to whole extents.

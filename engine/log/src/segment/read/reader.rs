@@ -99,6 +99,11 @@ impl LogReader for Shared {
         }
     }
 
+    fn sessions(&self, after: Option<SessionId>, limit: usize) -> Vec<SessionId> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        index.sessions(after, limit)
+    }
+
     fn pending_redactions(&self) -> u64 {
         self.redactions.count()
     }

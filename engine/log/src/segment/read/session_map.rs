@@ -1,7 +1,7 @@
 //! A hash map from sessions to values.
 //!
 //! Opening looks up the session of every record; with a tree, that would take longer than
-//! everything else together. The map is never iterated, so nothing depends on its order. The server
+//! everything else together. Nothing depends on its order: the sessions that it lists are sorted. The server
 //! draws session IDs at random, so a client can't choose colliding ones.
 
 use rejoin_core::SessionId;
@@ -36,6 +36,11 @@ impl<V: Default> SessionMap<V> {
     pub(crate) fn get(&self, session: SessionId) -> Option<&V> {
         let place = self.find(session).ok()?;
         self.values.get(place).map(|(_, value)| value)
+    }
+
+    /// All sessions with their values, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&SessionId, &V)> {
+        self.values.iter().map(|(session, value)| (session, value))
     }
 
     /// The session's value, created if it has none.

@@ -121,6 +121,8 @@ pub struct DeclaredGap {
     pub last: Sequence,
     /// Why they were lost.
     pub cause: LossCause,
+    /// Whether somebody asked for it.
+    pub is_deletion: bool,
 }
 
 impl MissingRecords {

@@ -79,6 +79,7 @@ impl Streams {
                 first,
                 last,
                 cause,
+                is_deletion: record.is_deletion(),
             });
         }
         stream.last = sequence;

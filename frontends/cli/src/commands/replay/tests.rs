@@ -84,7 +84,7 @@ fn played(span: (Option<&str>, Option<&str>), playback: Playback) -> (String, Ve
     let parse = |bound: &str| bound.parse().unwrap();
     let session = Session::find(&SessionArgs {
         place: LogPlace {
-            directory: directory.path().to_owned(),
+            directory: Some(directory.path().to_owned()),
             ..LogPlace::default()
         },
         session: None,

@@ -8,7 +8,7 @@ mod served;
 
 use crate::args::VerifyArgs;
 use progress::Progress;
-use rejoin_core::{Record, Violation};
+use rejoin_core::{Record, SessionId, Violation};
 use rejoin_engine::{RecordValidator, Salvaged};
 use rejoin_log::AppendError;
 use rejoin_log::disk::Directory;
@@ -28,7 +28,7 @@ pub(crate) enum VerifyError {
     #[error("no log in {}: it has neither segments nor a `log` directory", .0.display())]
     NoLog(PathBuf),
     /// The directory cannot be read.
-    #[error("cannot read {}: {}", .0.display(), .1)]
+    #[error("cannot read {}: {}{}", .0.display(), .1, hint(.0, .1))]
     Directory(PathBuf, #[source] io::Error),
     /// A server has it open.
     #[error(
@@ -106,7 +106,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode, VerifyError> {
     if let Some((server, name)) = args.place.served(None).map_err(VerifyError::Served)? {
         return served::run(&server, name, args.json);
     }
-    let given = &args.place.directory;
+    let given = args.place.directory();
     let (directory, disk) = find_log(given)?;
     let mut new_log = match &args.salvage {
         Some(out) => Some(NewLog::begin(out, &[given, &directory])?),
@@ -138,6 +138,24 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode, VerifyError> {
 
 /// Exit status if the log is not intact, or something was lost.
 const DAMAGED: u8 = 1;
+
+/// How to name the session of a server, where a session was named instead of a directory.
+fn hint(directory: &Path, error: &io::Error) -> String {
+    let name = directory.to_str().unwrap_or_default();
+    let is_number = !name.is_empty() && name.bytes().all(|it| it.is_ascii_digit());
+    let is_session = is_number || name.parse::<SessionId>().is_ok();
+    if !is_session || error.kind() != io::ErrorKind::NotFound {
+        return String::new();
+    }
+    let server = std::env::var("REJOIN_SERVER").ok();
+    let server = server.filter(|it| !it.is_empty());
+    let url = server.as_deref().unwrap_or("URL");
+    let because = match &server {
+        Some(_) => ", because REJOIN_SERVER does not count here",
+        None => "",
+    };
+    format!(" (for session {name} of a server that runs, use --server {url} {name}{because})")
+}
 
 /// Finds the log in a server's directory, or in its `log` directory.
 ///

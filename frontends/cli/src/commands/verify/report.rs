@@ -144,11 +144,18 @@ impl Text {
             }
             self.more_gaps(damage.len());
         }
-        if !removals.is_empty() {
-            self.line(&format!(
-                "\nRemoved by retention of closed sessions: {}.",
-                count(removals.len() as u64, "session")
-            ));
+        let deleted = removals.iter().filter(|gap| gap.is_deletion).count();
+        for (how, sessions) in [
+            (
+                "Removed by retention of closed sessions",
+                removals.len() - deleted,
+            ),
+            ("Deleted by a request", deleted),
+        ] {
+            if sessions > 0 {
+                let sessions = count(sessions as u64, "session");
+                self.line(&format!("\n{how}: {sessions}."));
+            }
         }
     }
 
@@ -335,8 +342,8 @@ pub(super) fn json(verdict: &Verdict) -> String {
                 "firstSequence": gap.first.0,
                 "lastSequence": gap.last.0,
                 "cause": match gap.cause {
-                    LossCause::Damage => "damage",
-                    LossCause::Retention { .. } => "retention",
+                    _ if gap.is_deletion => "deletion",
+                    cause => cause.name(),
                 },
             })
         })

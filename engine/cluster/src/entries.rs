@@ -1,0 +1,81 @@
+//! What nodes know of each other and of their cluster: entries of the key-value store, as JSON.
+
+use crate::limits::CLAIM_BYTES;
+use serde::{Deserialize, Serialize};
+
+/// The entry of the cluster: what can't change after it was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterEntry {
+    /// The version of what is in the store and in the streams: 1.
+    pub format: u32,
+    /// How many logs share the numbers of sessions and jobs.
+    pub numbers: u8,
+}
+
+/// The entry of a node, written at each beat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeEntry {
+    /// The log that is its home.
+    pub log: u8,
+    /// The version of its program.
+    pub version: String,
+    /// The services that sessions can be created on there.
+    pub services: Vec<String>,
+    /// Grows with each beat of this process.
+    pub beat: u64,
+}
+
+/// The key of the cluster's entry.
+pub const CLUSTER_KEY: &str = "cluster";
+
+macro_rules! entry {
+    ($entry:ident) => {
+        impl $entry {
+            /// The bytes of the entry.
+            #[must_use]
+            pub fn encode(&self) -> Vec<u8> {
+                serde_json::to_vec(self).unwrap_or_default()
+            }
+
+            /// The entry with these bytes; None if they are not one.
+            #[must_use]
+            pub fn decode(bytes: &[u8]) -> Option<Self> {
+                if bytes.len() > CLAIM_BYTES {
+                    return None;
+                }
+                serde_json::from_slice(bytes).ok()
+            }
+        }
+    };
+}
+
+entry!(ClusterEntry);
+entry!(NodeEntry);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_this_json_and_may_have_more_members_later() {
+        let cluster = ClusterEntry {
+            format: 1,
+            numbers: 16,
+        };
+        assert_eq!(cluster.encode(), br#"{"format":1,"numbers":16}"#);
+        let node = NodeEntry {
+            log: 2,
+            version: "1.2.3".to_owned(),
+            services: vec!["shell".to_owned()],
+            beat: 7,
+        };
+        let encoded = br#"{"log":2,"version":"1.2.3","services":["shell"],"beat":7}"#;
+        assert_eq!(node.encode(), encoded);
+        let later = br#"{"log":2,"version":"1.2.3","services":["shell"],"beat":7,"sea":1}"#;
+        assert_eq!(NodeEntry::decode(later), Some(node));
+        for other in [&b""[..], b"{}", b"[]", &[b' '; CLAIM_BYTES + 1]] {
+            assert_eq!(NodeEntry::decode(other), None);
+            assert_eq!(ClusterEntry::decode(other), None);
+        }
+    }
+}

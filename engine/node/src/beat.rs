@@ -1,0 +1,129 @@
+//! Beats, and reads the claims of all logs: once a second.
+
+use crate::driver::Driver;
+use crate::limits::{BEAT, LOGS};
+use crate::{Shared, lock};
+use rejoin_cluster::{Claim, LogServer, NodeEntry, NodeName, Written, claim_key, node_key};
+use rejoin_engine::Engine;
+use rejoin_log_jetstream::{Follower, JetStream};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+/// Beats until the node leaves, and drives each log on a thread of its own.
+pub(crate) fn run(
+    shared: &Arc<Shared>,
+    engine: &Engine,
+    mut entries: JetStream,
+    home: Follower<JetStream>,
+) {
+    let mut drivers = BTreeMap::new();
+    drive(&mut drivers, shared, engine, shared.home, Some(home));
+    let mut beat = Beat {
+        revision: None,
+        count: 0,
+    };
+    loop {
+        if !shared.is_silent.load(Ordering::Acquire) {
+            let seen = beat.write(shared, engine, &mut entries);
+            shared.is_connected.store(seen.is_some(), Ordering::Release);
+            lock(&shared.beats).observe(seen.as_deref());
+        }
+        for log in read_claims(shared, &mut entries) {
+            drive(&mut drivers, shared, engine, log, None);
+        }
+        if shared.pause(BEAT) {
+            break;
+        }
+    }
+    for driver in drivers.into_values() {
+        let _ = driver.join();
+    }
+    beat.delete(shared, &mut entries);
+}
+
+fn drive(
+    drivers: &mut BTreeMap<u8, JoinHandle<()>>,
+    shared: &Arc<Shared>,
+    engine: &Engine,
+    log: u8,
+    follower: Option<Follower<JetStream>>,
+) {
+    if drivers.contains_key(&log) {
+        return;
+    }
+    let driver = Driver::new(shared.clone(), engine.clone(), log, follower);
+    let thread = std::thread::Builder::new().name(format!("rejoin-log-{log}"));
+    match thread.spawn(move || driver.run()) {
+        Ok(thread) => drop(drivers.insert(log, thread)),
+        Err(error) => tracing::error!(log, %error, "cannot follow a log: no thread"),
+    }
+}
+
+/// The claims of all logs as they are now, for all threads. Returns which logs there are.
+fn read_claims(shared: &Shared, entries: &mut JetStream) -> Vec<u8> {
+    let mut logs = Vec::new();
+    for log in 0..LOGS {
+        // Homes are given out in order.
+        let Some(Some(entry)) = entries.read(&claim_key(log)) else {
+            break;
+        };
+        if let Some(claim) = Claim::decode(&entry.value) {
+            lock(&shared.claims).insert(log, claim);
+            logs.push(log);
+        }
+    }
+    logs
+}
+
+struct Beat {
+    /// Of this node's entry. None: it has to be read.
+    revision: Option<u64>,
+    count: u64,
+}
+
+impl Beat {
+    /// Writes the beat. The revisions of the other nodes' beats. None: the servers did not answer.
+    fn write(
+        &mut self,
+        shared: &Shared,
+        engine: &Engine,
+        entries: &mut JetStream,
+    ) -> Option<Vec<(NodeName, u64)>> {
+        let key = node_key(&shared.settings.node);
+        self.count = self.count.saturating_add(1);
+        let entry = NodeEntry {
+            log: shared.home,
+            version: shared.settings.version.clone(),
+            services: engine.services().map(ToString::to_string).collect(),
+            beat: self.count,
+        };
+        let expected = match self.revision {
+            Some(revision) => revision,
+            None => entries.read(&key)?.map_or(0, |entry| entry.revision),
+        };
+        self.revision = match entries.write(&key, expected, &entry.encode()) {
+            Written::Done(revision) => Some(revision),
+            Written::Conflict => {
+                tracing::warn!(
+                    node = %shared.settings.node,
+                    "the beat of this node was written by another process, or twice"
+                );
+                None
+            }
+            Written::Unknown => None,
+        };
+        self.revision?;
+        let mut beats = entries.beats()?;
+        beats.retain(|(node, _)| *node != shared.settings.node);
+        Some(beats)
+    }
+
+    /// So that the others do not wait for this node.
+    fn delete(&self, shared: &Shared, entries: &mut JetStream) {
+        if let Some(revision) = self.revision {
+            entries.write(&node_key(&shared.settings.node), revision, b"");
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Follows a log, takes it when it is this node's turn, and follows it again when it has lost it.
+
+use crate::limits::{AFTER_NOTICE, NOTICE, REOPEN};
+use crate::{Shared, join, lock};
+use futures::future::{Either, FutureExt, select};
+use rejoin_cluster::{Claim, NodeName, should_claim};
+use rejoin_core::NodeTerm;
+use rejoin_engine::Engine;
+use rejoin_engine::peers::PeerRequest;
+use rejoin_log::Log;
+use rejoin_log_jetstream::{Answering, Follower, JetStream, NotTaken, Notices, Taken};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Drives one log on a thread of its own, until the node leaves.
+pub(crate) struct Driver {
+    shared: Arc<Shared>,
+    engine: Engine,
+    log: u8,
+    /// The home, which the engine follows from the start.
+    first: Option<Follower<JetStream>>,
+    has_owned: bool,
+}
+
+/// Why a log is no longer followed.
+enum Left {
+    /// The node leaves.
+    Leaving,
+    /// The log is this node's.
+    Taken(Box<Taken<JetStream>>, Claim),
+    /// It has to be opened again.
+    Failed(String),
+}
+
+impl Driver {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        engine: Engine,
+        log: u8,
+        first: Option<Follower<JetStream>>,
+    ) -> Self {
+        Self {
+            shared,
+            engine,
+            log,
+            first,
+            has_owned: false,
+        }
+    }
+
+    pub(crate) fn run(mut self) {
+        while !self.shared.is_leaving() {
+            let fault = match self.once() {
+                Ok(()) => None,
+                Err(fault) => {
+                    let log = self.log;
+                    tracing::warn!(log, %fault, "cannot follow a log, and opens it again");
+                    Some(fault)
+                }
+            };
+            let has_failed = fault.is_some();
+            self.shared.note(self.log, |status| status.fault = fault);
+            if has_failed {
+                self.shared.pause(REOPEN);
+            }
+        }
+    }
+
+    /// Follows the log until it is taken, and has it until it is lost.
+    fn once(&mut self) -> Result<(), String> {
+        let follower = match self.first.take() {
+            Some(home) => home,
+            None => self.open()?,
+        };
+        let notices = self
+            .shared
+            .connection
+            .notice(&self.shared.settings.cluster, self.log)
+            .map_err(|error| error.to_string())?;
+        match self.follow(follower, &notices) {
+            Left::Leaving => Ok(()),
+            Left::Failed(fault) => Err(fault),
+            Left::Taken(taken, before) => self.own(*taken, &before),
+        }
+    }
+
+    fn open(&self) -> Result<Follower<JetStream>, String> {
+        let opened = join::open(&self.shared.settings, &self.shared.connection, self.log);
+        let opened = opened.map_err(|error| error.to_string())?;
+        let (follower, projection, _) = opened.into_parts();
+        let followed =
+            self.engine
+                .follow(self.log, projection, follower.reader(), follower.position());
+        followed.map_err(|error| error.to_string())?;
+        Ok(follower)
+    }
+
+    fn follow(&self, mut follower: Follower<JetStream>, notices: &Notices) -> Left {
+        let mut pauses = AFTER_NOTICE.iter();
+        loop {
+            if self.shared.is_leaving() {
+                return Left::Leaving;
+            }
+            let before = follower.position();
+            let read = match follower.read() {
+                Ok(read) => read,
+                Err(error) => return Left::Failed(error.to_string()),
+            };
+            let records = read.unwrap_or_default();
+            if !records.is_empty() {
+                if let Err(error) = self.engine.tail(self.log, before, &records) {
+                    return Left::Failed(error.to_string());
+                }
+                let position = follower.position();
+                self.shared
+                    .note(self.log, |status| status.position = position);
+                pauses = AFTER_NOTICE.iter();
+                continue;
+            }
+            if let Some(claim) = self.claim().filter(|claim| self.should_take(claim)) {
+                match self.take(follower) {
+                    Ok(taken) => return Left::Taken(taken, claim),
+                    Err(not) => {
+                        let NotTaken {
+                            error,
+                            follower: same,
+                            ..
+                        } = *not;
+                        tracing::warn!(log = self.log, %error, "could not take a log");
+                        follower = same;
+                        self.shared.pause(REOPEN);
+                        continue;
+                    }
+                }
+            }
+            match pauses.next() {
+                Some(pause) => std::thread::sleep(*pause),
+                None if notices.wait(NOTICE) => pauses = AFTER_NOTICE.iter(),
+                None => {}
+            }
+        }
+    }
+
+    fn claim(&self) -> Option<Claim> {
+        lock(&self.shared.claims).get(&self.log).cloned()
+    }
+
+    fn should_take(&self, claim: &Claim) -> bool {
+        let is_silent = self.shared.is_silent.load(Ordering::Acquire);
+        let beats = lock(&self.shared.beats);
+        !is_silent && should_claim(self.log, claim, self.shared.me(), self.has_owned, &beats)
+    }
+
+    /// Takes the log. What was read meanwhile is visible before it is written here.
+    fn take(
+        &self,
+        follower: Follower<JetStream>,
+    ) -> Result<Box<Taken<JetStream>>, Box<NotTaken<JetStream>>> {
+        let before = follower.position();
+        let taken = follower.take();
+        let records = match &taken {
+            Ok(taken) => &taken.records,
+            Err(not) => &not.records,
+        };
+        if let Err(error) = self.engine.tail(self.log, before, records) {
+            tracing::error!(log = self.log, %error, "the records of a log can't be followed");
+        }
+        taken.map(Box::new)
+    }
+
+    /// Writes the log until another node has taken it, it fails, or this node leaves or gives it back.
+    fn own(&mut self, taken: Taken<JetStream>, before: &Claim) -> Result<(), String> {
+        let (me, log) = (&self.shared.settings.node, self.log);
+        let (term, stop) = (taken.log.term(), taken.log.stop_appends());
+        let position = self
+            .engine
+            .position(log)
+            .ok_or("its records can't be read")?;
+        lock(&self.shared.appends).insert(log, stop);
+        let is_from_another = before.owner.as_ref().is_some_and(|owner| owner != me)
+            || (before.owner.is_none() && before.home != *me);
+        let by = is_from_another.then(|| {
+            Arc::new(NodeTerm {
+                node: me.as_str().into(),
+                term,
+            })
+        });
+        let opened: Box<dyn Log> = Box::new(taken.log);
+        let owned = self.engine.own(log, opened, position, by);
+        if let Err(error) = owned {
+            lock(&self.shared.appends).remove(&log);
+            return match self.shared.is_leaving() {
+                true => Ok(()),
+                false => Err(error.to_string()),
+            };
+        }
+        self.has_owned = true;
+        self.claimed(term);
+        tracing::info!(log, term, "writes a log");
+        let answering = self.answer(term)?;
+        let ended = self.wait_for_end(&before.home, term);
+        drop(answering);
+        lock(&self.shared.appends).remove(&log);
+        tracing::info!(log, term, reason = %ended, "writes a log no longer");
+        Ok(())
+    }
+
+    /// What was claimed is known here before it is read again.
+    fn claimed(&self, term: u64) {
+        let (node, process) = self.shared.me();
+        if let Some(claim) = lock(&self.shared.claims).get_mut(&self.log)
+            && claim.term < term
+        {
+            claim.owner = Some(node.clone());
+            claim.process = Some(process);
+            claim.term = term;
+        }
+        self.shared.note(self.log, |status| {
+            status.takeovers = status.takeovers.saturating_add(1);
+        });
+    }
+
+    fn answer(&self, term: u64) -> Result<Answering, String> {
+        let (engine, log) = (self.engine.clone(), self.log);
+        let answering =
+            self.shared
+                .connection
+                .answer(&self.shared.settings.cluster, log, term, move |bytes| {
+                    let engine = engine.clone();
+                    async move {
+                        let request = PeerRequest::decode(&bytes).inspect_err(|error| {
+                            tracing::warn!(log, %error, "cannot read what another node asks");
+                        });
+                        let answer = engine.answer(log, request.ok()?).await;
+                        answer.map(|answer| answer.encode())
+                    }
+                    .boxed()
+                });
+        answering.map_err(|error| error.to_string())
+    }
+
+    /// Waits until the log is not this node's any more. That another node has taken it is noticed without an
+    /// append, too, so that its jobs don't go on here. A log of another node is given back when that one is
+    /// alive again and no job runs.
+    fn wait_for_end(&self, home: &NodeName, term: u64) -> String {
+        loop {
+            let ended = smol::block_on(async {
+                let tick = self.engine.runtime().timer(Duration::from_secs(1));
+                match select(pin!(self.engine.log_ended(self.log)), tick).await {
+                    Either::Left((why, _)) => Some(why.to_string()),
+                    Either::Right(_) => None,
+                }
+            });
+            if let Some(why) = ended {
+                return why;
+            }
+            if let Some(position) = self.engine.position(self.log) {
+                self.shared
+                    .note(self.log, |status| status.position = position);
+            }
+            let is_taken = self.claim().is_some_and(|claim| claim.term > term);
+            let is_lent = *home != self.shared.settings.node && self.is_alive(home);
+            if is_taken || (is_lent && !self.is_busy()) {
+                let given = self.engine.release(self.log, Duration::ZERO);
+                return smol::block_on(given).to_string();
+            }
+        }
+    }
+
+    fn is_alive(&self, node: &NodeName) -> bool {
+        lock(&self.shared.beats).live().any(|live| live == node)
+    }
+
+    fn is_busy(&self) -> bool {
+        let numbering = self.engine.config().numbering;
+        self.engine.view(|views| {
+            let mut sessions = views.open_sessions();
+            sessions.any(|it| numbering.log_of(it.id) == self.log && it.is_busy())
+        })
+    }
+}

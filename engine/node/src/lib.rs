@@ -1,0 +1,157 @@
+//! Makes an engine one of several nodes, over NATS JetStream.
+//!
+//! Each node has a log of its own, its home, and copies of the others'. [`Membership::join`] finds or makes
+//! the home; [`Membership::start`] then writes a beat each second, follows all other logs into the engine, takes
+//! the logs of nodes that are dead, gives them back when they are alive again, and answers what other nodes
+//! ask.
+//!
+//! What must hold whatever happens is in [`rejoin_cluster`] (one writer a log) and in the engine (negatives
+//! only from the writer). Here are threads, waiting, and the order of calls.
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::indexing_slicing))]
+
+mod beat;
+mod driver;
+mod join;
+pub mod limits;
+mod peers;
+mod status;
+
+pub use join::{JoinError, Joined, MembershipSettings};
+pub use status::{LogStatus, NodeStatus};
+
+use rejoin_cluster::{Beats, Claim, NodeName, Process};
+use rejoin_engine::Engine;
+use rejoin_engine::peers::Peers;
+use rejoin_log_jetstream::{Connection, Follower, JetStream, StopAppends};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// One process's part in a cluster. It ends with [`leave`](Self::leave).
+pub struct Membership {
+    shared: Arc<Shared>,
+    /// Until the start.
+    entries: Option<JetStream>,
+    home: Option<Follower<JetStream>>,
+    beating: Option<JoinHandle<()>>,
+}
+
+impl fmt::Debug for Membership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Membership")
+            .field("node", &self.shared.settings.node)
+            .field("home", &self.shared.home)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What all threads of a node know.
+struct Shared {
+    settings: MembershipSettings,
+    connection: Connection,
+    home: u8,
+    beats: Mutex<Beats>,
+    /// The claims of all logs as they were last read, by number.
+    claims: Mutex<BTreeMap<u8, Claim>>,
+    logs: Mutex<BTreeMap<u8, LogStatus>>,
+    /// What ends appends that wait for servers, of the logs that this node writes.
+    appends: Mutex<BTreeMap<u8, StopAppends>>,
+    is_leaving: AtomicBool,
+    is_silent: AtomicBool,
+    /// Whether the servers answered the last beat.
+    is_connected: AtomicBool,
+}
+
+impl Shared {
+    fn me(&self) -> (&NodeName, Process) {
+        (&self.settings.node, self.settings.process)
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Ordering::Acquire)
+    }
+
+    /// Waits, and returns early when the node leaves. Whether it does.
+    fn pause(&self, time: Duration) -> bool {
+        let step = Duration::from_millis(20);
+        let mut left = time;
+        while !left.is_zero() && !self.is_leaving() {
+            let now = left.min(step);
+            std::thread::sleep(now);
+            left = left.saturating_sub(now);
+        }
+        self.is_leaving()
+    }
+
+    fn note(&self, log: u8, change: impl FnOnce(&mut LogStatus)) {
+        change(lock(&self.logs).entry(log).or_default());
+    }
+}
+
+/// What is behind a lock is whole at each moment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Membership {
+    /// Asks other nodes on behalf of the engine.
+    #[must_use]
+    pub fn peers(&self) -> Arc<dyn Peers> {
+        Arc::new(peers::NodePeers::new(self.shared.clone()))
+    }
+
+    /// Begins to beat, to follow, and to own: the engine must have been opened with the home log and
+    /// [`peers`](Self::peers). Returns at once; the home is owned when [`Engine::owns`] says so.
+    ///
+    /// # Errors
+    ///
+    /// If no thread can be started.
+    pub fn start(&mut self, engine: &Engine) -> io::Result<()> {
+        let (Some(entries), Some(home)) = (self.entries.take(), self.home.take()) else {
+            return Ok(());
+        };
+        let (shared, engine) = (self.shared.clone(), engine.clone());
+        let beating = std::thread::Builder::new().name("rejoin-beat".to_owned());
+        self.beating = Some(beating.spawn(move || beat::run(&shared, &engine, entries, home))?);
+        Ok(())
+    }
+
+    /// Stops taking logs, and taking part at all once the engine has been shut down: call
+    /// [`Engine::shut_down`] between [`begin_leaving`](Self::begin_leaving) and this. Then the node's beat is
+    /// deleted, so that the others do not wait for it.
+    pub fn leave(mut self) {
+        self.begin_leaving();
+        if let Some(beating) = self.beating.take() {
+            let _ = beating.join();
+        }
+    }
+
+    /// Takes no log any more.
+    pub fn begin_leaving(&self) {
+        self.shared.is_leaving.store(true, Ordering::Release);
+    }
+
+    /// Ends appends that wait for servers which don't answer, so that the engine can end without them. What
+    /// was appended is found out when the log is opened again.
+    pub fn give_up_appends(&self) {
+        lock(&self.shared.appends)
+            .values()
+            .for_each(StopAppends::stop);
+    }
+
+    /// For tests: neither beats nor takes logs any more, as a process that hangs. It writes what it has until
+    /// it sees that another node has taken it.
+    pub fn fall_silent(&self) {
+        self.shared.is_silent.store(true, Ordering::Release);
+    }
+
+    /// This node, and what it knows of the others.
+    #[must_use]
+    pub fn status(&self) -> NodeStatus {
+        status::of(&self.shared)
+    }
+}
