@@ -7,6 +7,7 @@ use super::message::{Message, Submitted, kind, message};
 use super::position::Position;
 use crate::settings::Webhook;
 use rejoin_admin::WebhookMetrics;
+use rejoin_core::limits::REMEMBERED_SESSIONS;
 use rejoin_core::{JobId, SessionView, Views};
 use rejoin_engine::{Endings, Engine, Event, ReadLimit, Record, Sequence, SessionId, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
@@ -34,7 +35,7 @@ pub(super) struct Queue {
     room: usize,
     /// Whether the log may have events that are not held, and come after these.
     is_behind: bool,
-    /// How many such events a session has, as far as they are known.
+    /// The sessions that may have such events, and how many of them are known.
     unread: BTreeMap<SessionId, u64>,
     /// Up to when the log was read.
     read_to: Timestamp,
@@ -136,6 +137,11 @@ impl Queue {
     /// Reads the first events that were not told, as many as are held.
     async fn read(&mut self) {
         let from = self.position.from();
+        let is_start = self.read_to == Timestamp::EPOCH;
+        if is_start && self.engine.view(|views| may_have_forgotten(views, from)) {
+            let (name, most) = (&self.webhook.name, REMEMBERED_SESSIONS);
+            tracing::warn!(webhook = %name, most, "many sessions ended since a webhook was told: it is told of those that ended last");
+        }
         let (to, known) = self.engine.view(|views| {
             let all = views.open_sessions().chain(views.ended_sessions());
             let changed = all.filter(|view| view.changed >= from);
@@ -162,6 +168,13 @@ impl Queue {
         self.is_behind = first.is_beyond;
         if !self.is_behind {
             self.unread.clear();
+            return;
+        }
+        // The views may have forgotten these when the rest is read.
+        for session in known.into_keys() {
+            if self.unread.len() < SESSIONS {
+                self.unread.entry(session).or_default();
+            }
         }
     }
 
@@ -219,7 +232,7 @@ impl Queue {
         let events = self.unread.remove(&session).unwrap_or_default();
         if events > 0 {
             self.metrics.dropped.add(events);
-            tracing::error!(webhook = %self.webhook.name, %session, events, "a session was removed before a webhook was told what ended in it");
+            tracing::warn!(webhook = %self.webhook.name, %session, events, "a session was removed before a webhook was told what ended in it");
         }
     }
 
@@ -238,6 +251,17 @@ impl Queue {
             first.insert(message);
         }
     }
+}
+
+/// Whether sessions that the views have forgotten may have ended from an instant on.
+fn may_have_forgotten(views: &Views, from: Timestamp) -> bool {
+    let is_since = |view: &SessionView| view.closed.is_some_and(|(at, _)| at >= from);
+    let (mut ended, mut all) = (0, true);
+    for view in views.ended_sessions() {
+        ended += 1;
+        all &= is_since(view);
+    }
+    all && ended >= REMEMBERED_SESSIONS
 }
 
 /// The first events of some instants, in the order in which they happened.
@@ -453,7 +477,7 @@ mod tests {
             story.end(1).await;
             story.tell(1).await;
             story.keep_up();
-            let ended = story.end(rejoin_core::limits::REMEMBERED_SESSIONS + 400 + forgotten);
+            let ended = story.end(REMEMBERED_SESSIONS + 400 + forgotten);
             let mut ended = ended.await;
             story.keep_up();
             let mut told = story.tell(400).await;
@@ -465,6 +489,34 @@ mod tests {
             told.extend(story.tell(ended.len() - 400).await);
             assert_eq!(sorted(told), sorted(ended));
             assert_eq!(story.metrics.dropped.get(), 1);
+        });
+    }
+
+    #[test]
+    fn sessions_that_the_views_forget_while_those_before_the_start_are_told_are_read() {
+        let directory = tempfile::tempdir().unwrap();
+        smol::block_on(async {
+            let mut story = Story::begin(directory.path(), 400).await;
+            story.end(1).await;
+            story.tell(1).await;
+            let from = story.position.from();
+            let is_unsure = |story: &Story| story.engine.view(|it| may_have_forgotten(it, from));
+            let mut ended = story.end(600).await;
+            assert!(!is_unsure(&story));
+            // As after a restart: it has not seen these end.
+            story.queue = Queue::new(
+                story.engine.clone(),
+                story.queue.webhook.clone(),
+                story.position.clone(),
+                story.metrics.clone(),
+                400,
+            );
+            let mut told = story.tell(1).await;
+            ended.extend(story.end(REMEMBERED_SESSIONS).await);
+            story.keep_up();
+            assert!(is_unsure(&story));
+            told.extend(story.tell(ended.len() - 1).await);
+            assert_eq!(sorted(told), sorted(ended));
         });
     }
 }
