@@ -59,7 +59,7 @@ impl Stocks {
                     *held = sum;
                     Exit::default()
                 }
-                None => failed(3, format!("there is no room for so many {name}")),
+                None => failed(3, format!("there is no room for {count} {name}")),
             }
         })
     }

@@ -10,14 +10,14 @@ use std::time::Duration;
 
 /// What the clocks of an engine's logs show at one moment: see [`Engine::clocks`](crate::Engine::clocks).
 #[derive(Clone, Debug)]
-pub struct Clocks {
+pub struct LogClocks {
     numbering: Numbering,
     at: Timestamp,
     /// By the numbers of the logs.
     logs: Arc<[Instant]>,
 }
 
-impl Clocks {
+impl LogClocks {
     pub(crate) fn new(numbering: Numbering, at: Timestamp, logs: Arc<[Instant]>) -> Self {
         Self {
             numbering,
@@ -37,7 +37,7 @@ impl Clocks {
 }
 
 /// Those of an engine with one log.
-impl From<Moment> for Clocks {
+impl From<Moment> for LogClocks {
     fn from(now: Moment) -> Self {
         Self::new(Numbering::ALONE, now.at, [now.clock].into())
     }

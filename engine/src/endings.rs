@@ -62,7 +62,7 @@ impl Endings {
 }
 
 impl EndingsFeed {
-    /// Puts a record in, unless too many wait. False: nobody reads it any more.
+    /// Puts a record in, unless too many wait. False: the feed is not read any more.
     pub(crate) fn put(&self, record: &Arc<Record>) -> bool {
         match self.records.try_send(record.clone()) {
             Ok(()) => true,

@@ -98,7 +98,7 @@ mod trace;
 mod viewers;
 
 pub use builder::{EngineBuilder, HomeLog};
-pub use clock::Clocks;
+pub use clock::LogClocks;
 pub use config::Config;
 pub use endings::Endings;
 pub use engine::Engine;

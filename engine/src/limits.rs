@@ -1,6 +1,5 @@
 //! The limits of the engine. Those of the core are [`rejoin_core::Limits`].
 
-use rejoin_log::ReadLimit;
 use std::time::Duration;
 
 /// Requests that may wait for the sequencer.
@@ -77,18 +76,12 @@ pub const FOLD_BYTES: usize = 64 * 1024;
 /// Results of a running terminal before its screen takes them in.
 pub const FOLD_RECORDS: usize = 128;
 
-/// Bytes of results after which the screen of a terminal is logged: the most that has to be read for any
-/// other screen, and some more.
-pub const CAPTURE_BYTES: usize = 512 * 1024;
+/// Bytes of results after which the screen of a terminal is logged, if the last one was not longer than what
+/// was written since: the most that has to be computed for any other screen, and some more.
+pub const CAPTURE_BYTES: usize = 256 * 1024;
 
 /// Results after which the screen of a terminal is logged.
 pub const CAPTURE_RECORDS: usize = 1_000;
-
-/// How much of the log is read at once for a screen.
-pub(crate) const SCREEN_READ: ReadLimit = ReadLimit {
-    records: 512,
-    bytes: 512 * 1024,
-};
 
 /// Jobs that were lost with the previous server and that are named in the server's log at a start. Of
 /// further ones only the number is logged.

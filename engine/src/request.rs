@@ -56,7 +56,7 @@ pub struct NewJob {
     pub input: bool,
     /// How its output goes. A runner that has no terminals ignores it.
     pub output: JobOutput,
-    /// Who controls its terminal at first: whoever submits it, if that is known.
+    /// Who controls its terminal at first: its submitter, if that is known.
     pub controller: Option<Arc<Controller>>,
     /// Whether the processes that it leaves go on until the session ends. None: as its runner does with
     /// all jobs.

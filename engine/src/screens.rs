@@ -14,7 +14,7 @@ use crate::committed::Committed;
 use crate::error::ScreenError;
 use crate::limits::{
     CAPTURE_BYTES, CAPTURE_RECORDS, FOLD_BYTES, FOLD_RECORDS, SCREEN_CELLS, SCREEN_PATIENCE,
-    SCREEN_READ, SCREEN_REQUESTS, SCREEN_SLICE, SCREENS, SLOW_SCREENS,
+    SCREEN_REQUESTS, SCREEN_SLICE, SCREENS, SLOW_SCREENS,
 };
 use async_channel::{Receiver, Sender, TryRecvError, TrySendError};
 use base64::Engine as _;
@@ -251,7 +251,7 @@ struct Wanted {
 /// What a screen is computed for.
 #[derive(Debug)]
 enum Purpose {
-    /// To be up to date. While this waits, nobody has to ask for that again.
+    /// To be up to date. While this waits, that need not be asked for again.
     Fold(#[expect(dead_code, reason = "ends when this is dropped")] Waits),
     /// For somebody who waits for it.
     Show(Reply),
@@ -276,10 +276,23 @@ struct Fold {
     /// Bytes and records of results since a screen was logged.
     bytes: usize,
     records: usize,
+    /// The length of the screen that was logged last.
+    captured: usize,
     /// When it was last used.
     turn: u64,
     /// Whether the job has ended: nothing follows.
     is_over: bool,
+}
+
+/// A screen that was logged.
+#[derive(Debug)]
+struct Captured {
+    /// Where it was logged.
+    place: Sequence,
+    /// The place that it is of.
+    after: Sequence,
+    size: TerminalSize,
+    content: Arc<str>,
 }
 
 /// The end of the time that a terminal has.
@@ -289,7 +302,7 @@ struct Slice<'a> {
 }
 
 impl Purpose {
-    /// Whether nobody waits for it any more.
+    /// Whether no request waits for it any more.
     fn is_gone(&self) -> bool {
         match self {
             Self::Fold(_) => false,
@@ -453,19 +466,22 @@ impl Worker {
             return;
         };
         let is_much = fold.bytes >= CAPTURE_BYTES || fold.records >= CAPTURE_RECORDS;
-        if !is_much || !fold.rest.is_empty() {
+        // A screen may be large. The log never has more screens than output.
+        if !is_much || fold.bytes < fold.captured || !fold.rest.is_empty() {
             return;
         }
+        let content = fold.screen.content();
+        let length = content.len();
         let capture = Command::ReportScreen {
             session,
             job: fold.job,
             after: fold.after,
             size: fold.size(),
-            content: fold.screen.content().into(),
+            content: content.into(),
         };
         // If the sequencer is busy, a later screen is logged.
         if reports.try_send(capture).is_ok() {
-            (fold.bytes, fold.records) = (0, 0);
+            (fold.bytes, fold.records, fold.captured) = (0, 0, length);
         }
     }
 
@@ -482,8 +498,8 @@ impl Worker {
         }
     }
 
-    /// The screen from which the one at `to` is to be computed: the last one that was logged up to there,
-    /// or that of a new terminal.
+    /// The screen from which the one at `to` is to be computed: the last one that was logged of a place up
+    /// to there, or that of a new terminal.
     fn begin(
         &self,
         log: &dyn LogReader,
@@ -491,34 +507,13 @@ impl Worker {
         view: &JobView,
         to: Sequence,
     ) -> Result<Fold, ScreenError> {
-        if let Some(place) = view.screen.filter(|place| *place <= to) {
-            let before = Sequence(place.0.saturating_sub(1));
-            if let Some(fold) = self.captured(log, session, view, before, place, to)? {
-                return Ok(fold);
-            }
-        }
-        // A screen is logged a while after the place that it is of.
-        if view.screen.is_some_and(|place| place > to) {
-            let end = Sequence(to.0 + SCREEN_READ.records as u64);
-            if let Some(fold) = self.captured(log, session, view, to, end, to)? {
-                return Ok(fold);
-            }
-        }
-        // Backwards: a screen is logged so often that it is near.
-        let mut end = match view.screen {
-            Some(_) => to,
-            None => view.submitted,
-        };
-        while end > view.submitted {
-            let begin = end.0.saturating_sub(SCREEN_READ.records as u64);
-            let begin = Sequence(begin.max(view.submitted.0));
-            if let Some(fold) = self.captured(log, session, view, begin, end, to)? {
-                return Ok(fold);
-            }
-            end = begin;
+        if let Some(last) = view.screen
+            && let Some(captured) = self.nearest(log, session, view, last, to)?
+        {
+            return Ok(captured.fold(view.job));
         }
         let before = Sequence(view.submitted.0.saturating_sub(1));
-        let records = self.read(log, session, before, SCREEN_READ)?;
+        let records = self.read(log, session, before, ONE_RECORD)?;
         let size = match records.first().map(|record| &record.event) {
             Some(Event::JobSubmitted { output, .. }) => output.terminal(),
             _ => view.output.terminal(),
@@ -527,46 +522,98 @@ impl Worker {
         Ok(Fold::new(view.job, size, view.submitted))
     }
 
-    /// The last screen of the job that was logged after `begin` and up to `end`, and is of a place up to
-    /// `to`.
-    fn captured(
+    /// The logged screen that is nearest before `to`. The last one of all was logged at `last`.
+    ///
+    /// A screen is logged behind the place that it is of, and far behind where the program writes faster than
+    /// screens are computed. Their order is that of their places, so that few of them have to be looked at.
+    fn nearest(
+        &self,
+        log: &dyn LogReader,
+        session: SessionId,
+        view: &JobView,
+        last: Sequence,
+        to: Sequence,
+    ) -> Result<Option<Captured>, ScreenError> {
+        if last <= to {
+            let before = Sequence(last.0.saturating_sub(1));
+            if let Some(captured) =
+                self.next_captured(log, session, view, before, last, PROBE_BYTES)?
+            {
+                return Ok(Some(captured));
+            }
+        }
+        // Behind `to`. The nearest is logged in `low..=high`.
+        let (mut low, mut high) = (to, last);
+        let mut nearest: Option<Captured> = None;
+        while low < high {
+            // Probably it was logged as long after its place as the one before it.
+            let guess = Sequence(to.0.saturating_add(nearest.as_ref().map_or(0, Captured::lag)));
+            let middle = match low <= guess && guess < high {
+                true => guess,
+                false => Sequence(low.0 + (high.0 - low.0) / 2),
+            };
+            match self.next_captured(log, session, view, middle, high, PROBE_BYTES)? {
+                Some(captured) if captured.after <= to => {
+                    low = captured.place;
+                    nearest = Some(captured);
+                }
+                _ => high = middle,
+            }
+        }
+        if nearest.is_some() {
+            return Ok(nearest);
+        }
+        // Before `to`, in larger and larger steps.
+        let (mut end, mut step) = (to, FIRST_STEP);
+        while end > view.submitted {
+            let begin = Sequence(end.0.saturating_sub(step).max(view.submitted.0));
+            let mut after = begin;
+            while let Some(captured) =
+                self.next_captured(log, session, view, after, end, u64::MAX)?
+            {
+                after = captured.place;
+                nearest = Some(captured);
+            }
+            if nearest.is_some() {
+                return Ok(nearest);
+            }
+            end = begin;
+            step = (2 * step).min(LAST_STEP);
+        }
+        Ok(None)
+    }
+
+    /// The first screen of the job that was logged after `begin` and up to `end`, in so many bytes of records.
+    fn next_captured(
         &self,
         log: &dyn LogReader,
         session: SessionId,
         view: &JobView,
         begin: Sequence,
         end: Sequence,
-        to: Sequence,
-    ) -> Result<Option<Fold>, ScreenError> {
-        let mut found = None;
-        let mut after = begin;
-        while after < end {
-            let records = self.read(log, session, after, SCREEN_READ)?;
+        bytes: u64,
+    ) -> Result<Option<Captured>, ScreenError> {
+        let (mut after, mut read) = (begin, 0);
+        while after < end && read < bytes {
+            let rest = usize::try_from(end.0 - after.0).unwrap_or(usize::MAX);
+            let limit = ReadLimit {
+                records: rest.min(STEP_READ.records),
+                ..STEP_READ
+            };
+            let records = self.read(log, session, after, limit)?;
             let Some(last) = records.last() else {
                 break;
             };
             after = last.sequence;
-            // A redacted one shows nothing.
-            let is_wanted =
-                |record: &&Arc<Record>| record.sequence <= end && record.redacted.is_none();
-            for record in records.iter().filter(is_wanted) {
-                if let Event::ScreenCaptured {
-                    job,
-                    after,
-                    size,
-                    content,
-                    ..
-                } = &record.event
-                    && *job == view.job
-                    && *after <= to
-                {
-                    let mut fold = Fold::new(*job, *size, *after);
-                    fold.screen.feed(content.as_bytes());
-                    found = Some(fold);
-                }
+            read += records.iter().map(|record| record.bytes()).sum::<u64>();
+            let captured = records
+                .iter()
+                .find_map(|record| Captured::of(view.job, record));
+            if let Some(captured) = captured.filter(|captured| captured.place <= end) {
+                return Ok(Some(captured));
             }
         }
-        Ok(found)
+        Ok(None)
     }
 
     /// Takes in some records up to `to`. False: there are no more, or the time of this turn is over.
@@ -643,6 +690,7 @@ impl Fold {
             fed: 0,
             bytes: 0,
             records: 0,
+            captured: 0,
             turn: 0,
             is_over: false,
         }
@@ -700,6 +748,39 @@ impl Fold {
     }
 }
 
+impl Captured {
+    /// A redacted one shows nothing.
+    fn of(wanted: JobId, record: &Record) -> Option<Self> {
+        match &record.event {
+            Event::ScreenCaptured {
+                job,
+                after,
+                size,
+                content,
+                ..
+            } if *job == wanted && record.redacted.is_none() => Some(Self {
+                place: record.sequence,
+                after: *after,
+                size: *size,
+                content: content.clone(),
+            }),
+            _ => None,
+        }
+    }
+
+    /// How many records after its place it was logged.
+    fn lag(&self) -> u64 {
+        self.place.0.saturating_sub(self.after.0)
+    }
+
+    fn fold(&self, job: JobId) -> Fold {
+        let mut fold = Fold::new(job, self.size, self.after);
+        fold.screen.feed(self.content.as_bytes());
+        fold.captured = self.content.len();
+        fold
+    }
+}
+
 impl<'a> Slice<'a> {
     fn begin(runtime: &'a dyn Runtime) -> Self {
         Self {
@@ -718,6 +799,19 @@ const STEP_READ: ReadLimit = ReadLimit {
     records: 128,
     bytes: 64 * 1024,
 };
+
+const ONE_RECORD: ReadLimit = ReadLimit {
+    records: 1,
+    ..STEP_READ
+};
+
+/// How many records before a place are looked at first for a screen, and then at once.
+const FIRST_STEP: u64 = 16;
+const LAST_STEP: u64 = 512;
+
+/// Bytes of records behind a place that are looked at for the next screen. Reading takes a hundredth of the
+/// time that it takes to compute a screen from as many bytes.
+const PROBE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Characters of a screen times bytes that are written at once: a byte may cost the whole screen.
 const PIECE_CELLS: usize = 2_000_000;
@@ -745,5 +839,167 @@ fn written(result: &str) -> Vec<u8> {
             ..
         }) if kind == "terminal" => STANDARD.decode(&*base64).unwrap_or_default(),
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SmolRuntime;
+    use rejoin_core::{
+        JobMode, JobOutput, JobSlot, Server, SessionNumber, Timestamp, Views, Visibility,
+    };
+    use rejoin_log::ReadError;
+    use std::sync::atomic::AtomicU64;
+
+    const SESSION: SessionId = SessionId::from_bytes([1; 16]);
+    const JOB: JobId = JobId(1);
+    const SIZE: TerminalSize = TerminalSize {
+        columns: 20,
+        rows: 5,
+    };
+    const MODE: JobMode = JobMode {
+        slot: JobSlot::Foreground,
+        visibility: Visibility::Session,
+    };
+
+    /// Records of one session; counts those that are read.
+    #[derive(Debug)]
+    struct CountedLog {
+        records: Vec<Arc<Record>>,
+        read: AtomicU64,
+    }
+
+    impl LogReader for CountedLog {
+        fn read(
+            &self,
+            _: SessionId,
+            after: Sequence,
+            limit: ReadLimit,
+        ) -> Result<Vec<Arc<Record>>, ReadError> {
+            let after = usize::try_from(after.0).unwrap_or(usize::MAX);
+            let rest = self.records.get(after..).unwrap_or_default();
+            let mut bytes = 0;
+            let mut read = vec![];
+            for record in rest.iter().take(limit.records) {
+                bytes += record.bytes();
+                read.push(record.clone());
+                if bytes >= limit.bytes as u64 {
+                    break;
+                }
+            }
+            self.read.fetch_add(read.len() as u64, Ordering::Relaxed);
+            Ok(read)
+        }
+
+        fn sessions(&self, _: Option<SessionId>, _: usize) -> Vec<SessionId> {
+            vec![SESSION]
+        }
+    }
+
+    /// A terminal that has written much, and whose screens were logged at `places` as those of the other
+    /// places.
+    fn worker(last: u64, captured: &BTreeMap<u64, u64>) -> (Worker, Arc<CountedLog>, JobView) {
+        let (mut views, mut records) = (Views::default(), vec![]);
+        for sequence in 1..=last {
+            let event = match (sequence, captured.get(&sequence)) {
+                (1, _) => Event::SessionCreated {
+                    number: SessionNumber(1),
+                    service: "shell".into(),
+                    user: None,
+                    remote: None,
+                    server: Server {
+                        process: 1,
+                        version: "1".into(),
+                        node: None,
+                    },
+                    timeout: Duration::from_secs(1),
+                },
+                (2, _) => Event::JobSubmitted {
+                    job: JOB,
+                    mode: MODE,
+                    statement: "top".into(),
+                    timeout: Duration::from_secs(1),
+                    output_limit: u64::MAX,
+                    request: None,
+                    input: true,
+                    output: JobOutput::Terminal(SIZE),
+                    controller: None,
+                },
+                (_, Some(after)) => Event::ScreenCaptured {
+                    job: JOB,
+                    mode: MODE,
+                    after: Sequence(*after),
+                    size: SIZE,
+                    content: "".into(),
+                },
+                _ => Event::ResultEmitted {
+                    job: JOB,
+                    mode: MODE,
+                    result: format!(r#"{{"content":"{}","type":"terminal"}}"#, "x".repeat(4_000))
+                        .into(),
+                    position: None,
+                },
+            };
+            let record = Record {
+                session: SESSION,
+                sequence: Sequence(sequence),
+                at: Timestamp::EPOCH,
+                clock: Timestamp::EPOCH.into(),
+                actor: None,
+                redacted: None,
+                event,
+            };
+            views.apply(&record);
+            records.push(Arc::new(record));
+        }
+        let view = views.session(SESSION).unwrap().job(JOB).unwrap().clone();
+        let log = Arc::new(CountedLog {
+            records,
+            read: AtomicU64::new(0),
+        });
+        let worker = Worker {
+            runtime: Arc::new(SmolRuntime),
+            committed: Arc::new(Committed::new(views, 0)),
+            folds: BTreeMap::new(),
+            kept: Arc::default(),
+            slow: VecDeque::new(),
+            turn: 0,
+        };
+        (worker, log, view)
+    }
+
+    #[test]
+    fn a_screen_is_computed_from_the_one_that_is_nearest_before_however_late_that_was_logged() {
+        const LAST: u64 = 6_000;
+        const EACH: u64 = 64;
+        let lags: [fn(u64) -> u64; 5] = [
+            |_| 1,
+            |_| 700,
+            |after| after / 2,
+            |after| LAST.saturating_sub(after) / 3,
+            // In turns near and far; their order stays that of their places.
+            |after| 1 + after % 7 * 9,
+        ];
+        for (number, lag) in lags.into_iter().enumerate() {
+            let mut captured = BTreeMap::new();
+            for after in (1..LAST / EACH).map(|place| place * EACH) {
+                let next = captured.last_key_value().map_or(0, |(place, _)| place + 1);
+                let place = (after + lag(after)).max(next);
+                if place <= LAST {
+                    captured.insert(place, after);
+                }
+            }
+            let (worker, log, view) = worker(LAST, &captured);
+            for to in (2..=LAST).step_by(37) {
+                let before = log.read.load(Ordering::Relaxed);
+                let fold = worker.begin(&*log, SESSION, &view, Sequence(to)).unwrap();
+                let nearest = captured.values().filter(|after| **after <= to).max();
+                let expected = nearest.copied().unwrap_or(2);
+                assert_eq!(fold.after, Sequence(expected), "lag {number}, at {to}");
+                let read = log.read.load(Ordering::Relaxed) - before;
+                assert!(read <= 32 * EACH, "lag {number}, at {to}: {read} records");
+            }
+        }
     }
 }

@@ -28,11 +28,12 @@ impl Takeover {
     };
 
     /// Logs what went on and what was lost.
-    pub(crate) fn new(kept: usize, lost: Vec<(SessionId, JobId, String)>) -> Self {
+    pub(crate) fn new(kept: usize, lost: Vec<LostJob>) -> Self {
         if kept > 0 {
             tracing::info!(jobs = kept, "went on with jobs of the previous server");
         }
-        for (session, job, reason) in lost.iter().take(LOST_JOBS_NAMED) {
+        for it in lost.iter().take(LOST_JOBS_NAMED) {
+            let (session, job, reason) = (it.session, it.job, it.reason());
             tracing::warn!(%session, %job, %reason, "lost a job of the previous server");
         }
         if lost.len() > LOST_JOBS_NAMED {
@@ -40,8 +41,8 @@ impl Takeover {
             tracing::warn!(jobs, "lost further jobs of the previous server");
         }
         let mut by_reason = BTreeMap::new();
-        for (_, _, reason) in lost {
-            *by_reason.entry(reason).or_default() += 1;
+        for it in lost {
+            *by_reason.entry(it.reason().to_owned()).or_default() += 1;
         }
         Self {
             kept,
@@ -52,6 +53,21 @@ impl Takeover {
     /// How many were lost in all.
     pub fn lost(&self) -> usize {
         self.lost.values().sum()
+    }
+}
+
+/// A running job that does not go on.
+pub(crate) struct LostJob {
+    session: SessionId,
+    pub(crate) job: JobId,
+    /// For people, if it is known.
+    pub(crate) reason: Option<String>,
+}
+
+impl LostJob {
+    fn reason(&self) -> &str {
+        let reason = self.reason.as_deref();
+        reason.unwrap_or("the service does not have it any more")
     }
 }
 
@@ -122,7 +138,7 @@ pub(crate) fn lost_jobs(
     views: &Views,
     kept: &[ResumedJob],
     refused: &[RefusedJob],
-) -> Vec<(SessionId, JobId, String)> {
+) -> Vec<LostJob> {
     let kept: BTreeSet<_> = kept.iter().map(|job| job.job).collect();
     let refused: BTreeMap<_, _> = refused.iter().map(|it| (it.job, it.reason)).collect();
     let mut lost = Vec::new();
@@ -131,14 +147,17 @@ pub(crate) fn lost_jobs(
             let view = views.session(id).and_then(|session| session.job(job));
             let runner = services.get(session.service());
             let reason = if let Some(reason) = refused.get(&job) {
-                (*reason).to_owned()
+                Some((*reason).to_owned())
             } else if view.is_some_and(|view| view.state == JobState::Submitted) {
-                "accepted, and not started".to_owned()
+                Some("accepted, and not started".to_owned())
             } else {
-                let reason = runner.and_then(|runner| runner.why_lost(job));
-                reason.unwrap_or_else(|| "the service does not have it any more".to_owned())
+                runner.and_then(|runner| runner.why_lost(job))
             };
-            lost.push((id, job, reason));
+            lost.push(LostJob {
+                session: id,
+                job,
+                reason,
+            });
         }
     }
     lost

@@ -181,7 +181,7 @@ mod tests {
         let (page, frame) = (enter("ada", "window"), enter("ada", "window"));
         assert_eq!(count(), 1);
         let other = enter("ada", "another window");
-        // Nobody hides behind a name that somebody else has chosen.
+        // No client hides behind a name that another one has chosen.
         let olga = enter("olga", "window");
         assert_eq!(count(), 3);
         drop(page);

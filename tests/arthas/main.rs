@@ -56,7 +56,7 @@ fn upstream(arthas: &RealArthas, request: &Value) -> Value {
 }
 
 /// What Arthas says on a busy machine, now and then, also when nobody else does. The command has then
-/// done nothing, and whoever runs it again has what they want.
+/// done nothing, and succeeds if it is run again.
 const REFUSED: &str = "someone else is enhancing classes";
 
 /// Runs a command that changes classes until a result of this type, or the command's end.

@@ -155,6 +155,17 @@ test("the ring of the focus is whole on everything that has one", async () => {
   }
 });
 
+test("the focus stays where it is while a command runs and its time is drawn", async () => {
+  const session = await server.session("focus");
+  await server.submit(session, "sleep 1000");
+  const page = await view(at(server, session));
+  const row = page.locator(".row.statement");
+  await row.locator(".mark").focus();
+  const shown = await row.locator(".badge").textContent();
+  await until(async () => (await row.locator(".badge").textContent()) !== shown);
+  await row.locator(".mark:focus").waitFor();
+});
+
 test("nothing is cut off or needs sideways scrolling on a phone, a tablet and a desktop", async () => {
   const session = await server.session("widths");
   await server.run(session, "cd /usr/share; seq 1 3");

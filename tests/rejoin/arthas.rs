@@ -35,7 +35,7 @@ fn is_status(result: &Value) -> bool {
 }
 
 /// A client that runs a command and pulls at once, again and again, until it has a `status`. It
-/// interrupts the command if it has none after so many pulls.
+/// interrupts the command if it has none after this many pulls.
 fn run(server: &Server, command: &str, pulls: usize) -> (Vec<Value>, usize) {
     let (session, consumer) = server.create();
     server.run(&session, command);

@@ -76,7 +76,7 @@ fn metric(server: &Server, name: &str) -> f64 {
     line.unwrap_or_else(|| panic!("no {name}"))
 }
 
-/// The server has noticed so many jumps. What it takes for due at that time has happened by then.
+/// The server has noticed this many jumps. What it takes for due at that time has happened by then.
 fn has_noticed(server: &Server, jumps: f64) {
     wait_until("the clock has jumped", || {
         metric(server, "rejoin_clock_jumps_total") >= jumps

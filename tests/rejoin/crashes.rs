@@ -14,7 +14,7 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
-/// Each log lives for so many kills, so that checking all of it stays cheap.
+/// The number of kills that each log lives for, so that checking all of it stays cheap.
 const KILLS_OF_A_LOG: u64 = 50;
 
 /// The numbers that choose when and what, the same in every run.
@@ -63,7 +63,7 @@ fn nothing_told_is_lost_reordered_or_doubled_however_often_the_server_is_killed(
     assert!(answers > kills && results > kills, "there was no load");
 }
 
-/// One log, from its first record on, killed so many times and then ended cleanly.
+/// One log, from its first record on, killed several times and then ended cleanly.
 fn one_log(kills: u64, draw: &mut Draw, figure: &mut Figure) {
     let data = directory();
     let mut written = Written::default();

@@ -17,7 +17,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The server's limits for whoever is slow, in seconds.
+/// The server's limits for slow clients, in seconds.
 const LIMIT: Duration = Duration::from_secs(1);
 
 /// Far more than a loaded machine needs beyond a limit.

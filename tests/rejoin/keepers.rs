@@ -7,6 +7,7 @@ mod upgrade;
 use crate::server::{Server, directory, end, is_status_of, running_under, said, text};
 use crate::shell::{wait_until, wait_until_none_run};
 use serde_json::{Value, json};
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
@@ -79,12 +80,14 @@ fn input_and_interrupts_that_were_logged_reach_a_job_once() {
 fn the_jobs_of_a_keeper_that_is_killed_are_lost_and_no_others() {
     let data = directory();
     let mut server = Server::start(data.path(), &[]);
-    let statement = "echo ready; sleep 2; echo done";
+    let go = data.path().join("go");
+    let wait = format!("until [ -e '{}' ]; do sleep 0.05; done", go.display());
+    let statement = format!("echo ready; {wait}; echo done");
     let jobs: Vec<_> = (0..4)
         .map(|_| {
             let (session, consumer) = server.create();
             let before = server.keepers();
-            let job = server.run(&session, statement);
+            let job = server.run(&session, &statement);
             server.pull_until(&session, &consumer, |result| result["content"] == "ready\n");
             let keeper = server.keepers().into_iter().find(|it| !before.contains(it));
             (session, consumer, job, keeper)
@@ -109,6 +112,8 @@ fn the_jobs_of_a_keeper_that_is_killed_are_lost_and_no_others() {
     server.kill_alone();
     end(without);
     let server = Server::start(data.path(), &[]);
+    // No job can have ended by itself before.
+    fs::write(go, "").unwrap();
     for (session, _, job, keeper) in &jobs {
         let late = server.join(session);
         let results = server.pull_until(session, &late, is_status_of(*job));
@@ -119,6 +124,10 @@ fn the_jobs_of_a_keeper_that_is_killed_are_lost_and_no_others() {
             false => (0, "ready\ndone\n"),
         };
         assert_eq!(status["statusCode"], code, "{status}");
+        if is_lost {
+            let message = text(&status["message"]);
+            assert!(message.contains("its keeper ended"), "{status}");
+        }
         assert_eq!(said(&results, "stdout"), output);
         assert!(running_under(session).is_empty());
     }

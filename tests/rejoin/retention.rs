@@ -1,4 +1,4 @@
-//! Closed sessions leave the log when their time is over, and whoever names one is told.
+//! Closed sessions leave the log when their time is over, and requests that name one are answered so.
 
 use crate::server::{Server, directory, is_status_of, text};
 use crate::verify::verify_json;
@@ -48,7 +48,7 @@ fn a_closed_session_is_removed_and_its_late_reader_is_told() {
     assert_eq!(info["state"], "SUCCEEDED");
 }
 
-/// So many bytes the log's files take but the one that is written to and the zeros ahead of it.
+/// The bytes that the log's files take but the one that is written to and the zeros ahead of it.
 fn settled(data: &Path) -> u64 {
     let files = fs::read_dir(data.join("log")).unwrap();
     let is_settled = |name: &str| name.ends_with(".sealed") || name.ends_with(".history");
@@ -61,7 +61,7 @@ fn settled(data: &Path) -> u64 {
     bytes.sum()
 }
 
-/// So many bytes each session says; below what a job may say.
+/// Bytes that each session prints; fewer than a job may.
 const OUTPUT: u64 = 5_000_000;
 
 #[test]
@@ -84,7 +84,7 @@ fn the_space_of_closed_sessions_is_freed_while_the_server_runs() {
         let closed = server.api(&json!({"action": "close_session", "sessionId": session}));
         assert_eq!(closed["state"], "SUCCEEDED");
         gone.push(session);
-        // Whoever is there goes on.
+        // Its reader goes on.
         server.exec(&kept, "echo on");
         most = most.max(settled(data.path()));
     }

@@ -36,7 +36,7 @@ pub enum AcquisitionVerdict {
     Held(Held),
     /// Another has claimed it.
     Lost,
-    /// The end of the stream can't be trusted, so nobody may write behind it.
+    /// The end of the stream can't be trusted, so no node may write behind it.
     Damaged(StreamDamage),
     /// The server does not accept the owner message.
     Refused(String),
@@ -151,7 +151,7 @@ impl Acquisition {
         }
     }
 
-    /// The end of the stream must be readable: behind a message that is lost nobody may write.
+    /// The end of the stream must be readable: behind a message that is lost no node may write.
     fn read_last(
         &mut self,
         server: &mut (impl LogServer + ?Sized),
@@ -267,7 +267,7 @@ impl Acquisition {
 
 /// A log that this process writes, until it is fenced or lets it go.
 ///
-/// Invariant: `end` is the end of the stream, as long as nobody else has taken the log.
+/// Invariant: `end` is the end of the stream, as long as no other node has taken the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     log: LogId,

@@ -139,7 +139,7 @@ pub fn node_key(node: &NodeName) -> String {
 
 /// Whether `me`, which does not write log `number` and is not taking it, should claim it now.
 ///
-/// A node claims its own log when nobody has it, and what it or a former run of it had. The log of a dead
+/// A node claims its own log when no node has it, and what it or a former run of it had. The log of a dead
 /// node, or one that was let go, is claimed by one live node: the one that the log belongs to, else
 /// the one with the smallest hash. If that one leaves a dead node's log alone, the next ones claim
 /// it, a beat later each. If two claim all the same, one of them loses.

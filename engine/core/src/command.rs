@@ -211,6 +211,8 @@ pub enum Command {
     Resume {
         /// The jobs that go on.
         kept: BTreeSet<JobId>,
+        /// Why others that had started do not, where their runners know it, in a few words for people.
+        lost: BTreeMap<JobId, Arc<str>>,
         /// The node that takes the log from another one. None: the same node goes on, or there is only
         /// one.
         by: Option<Arc<NodeTerm>>,

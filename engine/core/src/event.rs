@@ -149,7 +149,7 @@ pub enum Event {
         /// Its size from now on.
         size: TerminalSize,
     },
-    /// Somebody else controls the terminal of a job from now on, or nobody.
+    /// The terminal of a job has another controller from now on, or none.
     ControllerChanged {
         /// The job.
         job: JobId,
@@ -663,7 +663,7 @@ pub enum LinkChange {
     Removed,
     /// Somebody began to watch by it.
     Joined,
-    /// Nobody watches by it any more.
+    /// Its last viewer has left.
     Left,
 }
 

@@ -18,7 +18,7 @@ impl State {
     /// Decides `command` at `now` and applies the resulting records. Append them to the log in this
     /// order, as one batch, and make nothing of them visible before they are durable.
     ///
-    /// A [`Timestamp`](crate::Timestamp) as `now` stands for a wall clock that nobody sets.
+    /// A [`Timestamp`](crate::Timestamp) as `now` stands for a wall clock that is never set.
     ///
     /// ```
     /// use rejoin_core::{Command, CreateSession, Limits, Server, SessionId, State, Timestamp};

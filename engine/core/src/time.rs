@@ -69,7 +69,7 @@ milliseconds!(Timestamp);
 /// An instant of the log's clock, in milliseconds. Only differences have a meaning.
 ///
 /// The clock begins at the wall's time of the log's first record. From then on it runs as a stopwatch
-/// does, in one process after the other, and nobody can set it.
+/// does, in one process after the other, and it can't be set.
 ///
 /// ```
 /// use core::time::Duration;

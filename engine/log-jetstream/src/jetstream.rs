@@ -342,7 +342,7 @@ impl JetStream {
             loop {
                 let next = tokio::time::timeout(ANSWER, answers.next());
                 let message = next.await.ok().flatten()?;
-                // A status ends the answer: no more messages, or nobody to ask.
+                // A status ends the answer: no more messages, or no server to ask.
                 if let Some(status) = message.status {
                     let is_end = matches!(status.as_u16(), 204 | 404);
                     return is_end.then_some(found);

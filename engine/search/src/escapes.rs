@@ -1,6 +1,7 @@
 //! Removes the escape sequences of terminals from text, so that they do not hide what people see.
 
 use crate::limits::SEQUENCE_BYTES;
+use memchr::memchr;
 use std::ops::Range;
 
 const ESCAPE: u8 = 0x1B;
@@ -42,13 +43,13 @@ impl PlainText {
 
 /// Whether there may be an escape sequence.
 pub(crate) fn has_escapes(text: &[u8]) -> bool {
-    text.contains(&ESCAPE)
+    memchr(ESCAPE, text).is_some()
 }
 
-/// Appends `text` without its escape sequences. One that is not complete is left out, too.
+/// Appends `text` without its escape sequences. One that is not complete is left out, too. Lines stay lines.
 pub(crate) fn strip_into(out: &mut Vec<u8>, text: &[u8]) {
     let mut rest = text;
-    while let Some(at) = rest.iter().position(|byte| *byte == ESCAPE) {
+    while let Some(at) = memchr(ESCAPE, rest) {
         let (before, sequence) = rest.split_at(at);
         out.extend_from_slice(before);
         rest = sequence.get(len(sequence)..).unwrap_or_default();

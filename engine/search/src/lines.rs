@@ -5,6 +5,7 @@ use crate::limits::{LINE_BYTES, OPEN_LINES, OVERLAP_BYTES, SHOWN_BEFORE, SHOWN_B
 use crate::output::output_part;
 use crate::pattern::{Pattern, without_end};
 use crate::position::OutputPlace;
+use memchr::{memchr, memchr_iter, memrchr};
 use rejoin_engine::{Event, JobId, Record, Sequence, Timestamp, Visibility};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -133,7 +134,7 @@ impl<'a> Lines<'a> {
         // The end of the line that is open.
         if let Some(open) = self.open.get_mut(&output) {
             let rest = bytes.get(at..).unwrap_or_default();
-            let end = rest.iter().position(|byte| *byte == b'\n');
+            let end = memchr(b'\n', rest);
             let part = end.map_or(rest.len(), |end| end + 1);
             start.at.skip = at;
             open.push(start, rest.get(..part).unwrap_or_default());
@@ -148,7 +149,7 @@ impl<'a> Lines<'a> {
         }
         // Whole lines.
         let rest = bytes.get(at..).unwrap_or_default();
-        let whole = rest.iter().rposition(|byte| *byte == b'\n');
+        let whole = memrchr(b'\n', rest);
         if let Some(end) = whole.map(|last| last + 1) {
             let lines = rest.get(..end).unwrap_or_default();
             if let Some(read) = self.search_lines(output.0, start, at, lines) {
@@ -208,28 +209,29 @@ impl<'a> Lines<'a> {
                 if self.found.len() < self.most {
                     return true;
                 }
-                let rest = text.get(line.end..).unwrap_or_default();
-                let end = rest.iter().position(|byte| *byte == b'\n');
-                read = Some(line.end + end.map_or(rest.len(), |end| end + 1));
+                read = Some(after_lines(text, line.start, 1));
                 false
             });
             return read.filter(|read| *read < text.len());
         }
-        let mut begin = 0;
-        for line in text.split_inclusive(|byte| *byte == b'\n') {
-            self.stripped.clear();
-            strip_into(&mut self.stripped, line);
-            let seen = self.stripped.get(..without_end(&self.stripped));
-            let seen = seen.unwrap_or_default();
-            if let Some(inside) = pattern.find(seen) {
-                add(&mut self.found, begin, seen, inside);
+        // Each of its lines is one of the text, so that a match is looked for in all of them at once.
+        self.stripped.clear();
+        strip_into(&mut self.stripped, text);
+        let stripped = &self.stripped;
+        let (mut begin, mut passed) = (0, 0);
+        pattern.lines(stripped, |line, inside| {
+            let between = stripped.get(passed..line.start).unwrap_or_default();
+            begin = after_lines(text, begin, count_lines(between));
+            passed = line.start;
+            let seen = stripped.get(line).unwrap_or_default();
+            add(&mut self.found, begin, seen, inside);
+            if self.found.len() < self.most {
+                return true;
             }
-            begin += line.len();
-            if self.found.len() >= self.most && begin < text.len() {
-                return Some(begin);
-            }
-        }
-        None
+            read = Some(after_lines(text, begin, 1));
+            false
+        });
+        read.filter(|read| *read < text.len())
     }
 
     /// Searches the open line of an output as it is, which is over.
@@ -323,7 +325,19 @@ impl OpenLine {
 }
 
 fn count_lines(text: &[u8]) -> usize {
-    text.iter().filter(|byte| **byte == b'\n').count()
+    memchr_iter(b'\n', text).count()
+}
+
+/// The offset behind so many lines of `text`, counted from the beginning of one.
+fn after_lines(text: &[u8], begin: usize, lines: usize) -> usize {
+    let rest = text.get(begin..).unwrap_or_default();
+    match lines.checked_sub(1) {
+        None => begin,
+        Some(before) => {
+            let end = memchr_iter(b'\n', rest).nth(before);
+            end.map_or(text.len(), |end| begin + end + 1)
+        }
+    }
 }
 
 const STDERR: &str = "stderr";
@@ -579,6 +593,15 @@ mod tests {
                 .map(|(part, sequence)| result(sequence, 1, "stdout", part))
                 .collect();
             let all = search(&records, &pattern("ab"), usize::MAX, usize::MAX);
+            for found in &all {
+                let rest = &parts[usize::try_from(found.sequence.0).unwrap() - 1..];
+                let (before, first) = rest[0].split_at(found.at.skip);
+                prop_assert_eq!(found.row, before.matches('\n').count());
+                let mut line = vec![];
+                strip_into(&mut line, (first.to_owned() + &rest[1..].concat()).as_bytes());
+                let line = line.split(|byte| *byte == b'\n').next().unwrap();
+                prop_assert_eq!(found.line.as_bytes(), line.strip_suffix(b"\r").unwrap_or(line));
+            }
             let all: Vec<_> = all.iter().map(|it| it.line.as_str()).collect();
             prop_assert_eq!(&all, &wanted);
             let found = search(&records, &pattern("ab"), most, usize::MAX);

@@ -1,6 +1,7 @@
 //! What is searched for: a text or a regular expression.
 
 use crate::limits::{COMPILED_BYTES, NESTING, PATTERN_BYTES};
+use memchr::{memchr, memrchr};
 use regex::bytes::{Regex, RegexBuilder};
 use std::ops::Range;
 
@@ -101,10 +102,10 @@ impl Pattern {
                 },
                 false => from..from,
             };
-            let begin = text[..found.start].iter().rposition(|byte| *byte == b'\n');
+            let begin = memrchr(b'\n', &text[..found.start]);
             let begin = begin.map_or(0, |end| end + 1).max(from);
             let rest = &text[begin..];
-            let end = rest.iter().position(|byte| *byte == b'\n');
+            let end = memchr(b'\n', rest);
             let next = end.map_or(text.len(), |end| begin + end + 1);
             let line = begin..begin + without_end(&text[begin..next]);
             let is_inside = self.is_multi_line && found.end <= line.end;

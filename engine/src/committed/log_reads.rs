@@ -73,7 +73,7 @@ impl Node {
         after: Sequence,
         limit: ReadLimit,
     ) -> Result<Vec<Arc<Record>>, PullError> {
-        // Nobody is told any more what was removed, although files may still have it.
+        // What was removed is not read any more, although files may still have it.
         let removed = self.committed.view(|views| views.removed(session));
         let from = removed.map_or(after, |last| after.max(last));
         let records = self.read_log(session, from, limit).await?;

@@ -3,7 +3,7 @@
 
 use super::{Engine, JobsAtEnd};
 use crate::builder::{EngineBuilder, HomeLog};
-use crate::clock::Clocks;
+use crate::clock::LogClocks;
 use crate::ending::Ending;
 use crate::error::{CommandError, FollowError, OwnError, Unavailable};
 use crate::limits::{ASK_AGAIN, ASK_PATIENCE, TAIL_PATIENCE, TICK};
@@ -175,7 +175,7 @@ impl Engine {
     /// What the clocks of all logs show now: for how long something of a session has lasted. As
     /// [`now`](Self::now), if there is one log. The clock of a log that another node writes is behind by as
     /// much as its last record took to come.
-    pub fn clocks(&self) -> Clocks {
+    pub fn clocks(&self) -> LogClocks {
         let node = &self.node;
         let at = node.runtime.now();
         let clocks = (0..node.config.numbering.logs()).map(|log| match node.logs.role(log) {
@@ -184,7 +184,7 @@ impl Engine {
             None => node.clock.instant(),
         });
         let numbering = node.config.numbering;
-        Clocks::new(numbering, at, clocks.collect())
+        LogClocks::new(numbering, at, clocks.collect())
     }
 
     /// Waits until this engine no longer writes a log, because another node has taken it, or it failed, or

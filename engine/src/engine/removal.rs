@@ -58,7 +58,7 @@ impl Engine {
 
     /// Redacts results and inputs of a session, open or ended: other bytes of the same length stand for
     /// theirs from now on. Screens of the session that may show them are redacted, too. Waits until that
-    /// is durable, and returns the sequence of the record that says so. From then on nobody is told what
+    /// is durable, and returns the sequence of the record that says so. From then on no reader gets what
     /// was redacted. Right after that, the log is rewritten where it has it; a start finishes what a crash
     /// has interrupted.
     ///

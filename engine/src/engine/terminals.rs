@@ -210,8 +210,10 @@ impl Engine {
     }
 
     /// What the terminal of a job shows, now or after the record `at`. It is the same for everybody, also
-    /// when the job has ended. Takes milliseconds for the newest screen. One in the past can take seconds: a
-    /// terminal that redraws much was measured with 0.1 to 2.5 s.
+    /// when the job has ended. Takes milliseconds for the newest screen. One in the past takes what the emulator
+    /// takes for the output since the logged screen before it: for [`CAPTURE_BYTES`](crate::limits::CAPTURE_BYTES),
+    /// and for more at the end of a job that wrote faster than its screen was computed, because screens are
+    /// logged of running jobs only.
     ///
     /// # Errors
     ///

@@ -13,11 +13,11 @@ use crate::node::Node;
 use crate::screens::{ScreenLog, Unfolded};
 use crate::sequencer::{Request, Sequencer};
 use crate::stats::{Counts, LogSessions};
-use crate::takeover::{RefusedJob, Takeover, kept_jobs, lost_jobs};
+use crate::takeover::{LostJob, RefusedJob, Takeover, kept_jobs, lost_jobs};
 use crate::{Config, Runtime};
 use async_channel::{Sender, TrySendError};
 use futures::channel::oneshot;
-use rejoin_core::{Actor, Command, JobId, NodeTerm, Numbering, Record, SessionId, State, Views};
+use rejoin_core::{Actor, Command, NodeTerm, Numbering, Record, State, Views};
 use rejoin_log::{AppendError, Log, LogReader};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -66,7 +66,7 @@ pub(crate) struct Resumption {
 pub(crate) struct FoundJobs {
     kept: Vec<ResumedJob>,
     refused: Vec<RefusedJob>,
-    lost: Vec<(SessionId, JobId, String)>,
+    lost: Vec<LostJob>,
 }
 
 impl FoundJobs {
@@ -106,8 +106,12 @@ impl Resumption {
             refused,
             lost,
         } = found;
+        let reasons = lost
+            .iter()
+            .filter_map(|it| Some((it.job, it.reason.as_deref()?.into())));
         let resume = Command::Resume {
             kept: kept.iter().map(|job| job.job).collect(),
+            lost: reasons.collect(),
             by,
         };
         let last = state.last();

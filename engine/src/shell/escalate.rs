@@ -34,7 +34,7 @@ impl Target for Group {
 pub(super) struct Escalation(Mutex<(Option<Signal>, u32)>);
 
 impl Escalation {
-    /// A job that was sent this signal by an earlier server, after so many interrupts.
+    /// A job that was sent this signal by an earlier server, after this many interrupts.
     pub(super) const fn after(last: Option<Signal>, interrupts: u32) -> Self {
         Self(Mutex::new((last, interrupts)))
     }

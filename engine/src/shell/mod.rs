@@ -465,8 +465,8 @@ impl Runner for ShellRunner {
     fn why_lost(&self, job: JobId) -> Option<String> {
         let shell = self.shell.get()?;
         let refused = shell.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let reason = refused.get(&job).copied().unwrap_or(KEEPER_GONE);
-        Some(reason.into())
+        let gone = self.keeps_jobs().then_some(KEEPER_GONE);
+        refused.get(&job).copied().or(gone).map(Into::into)
     }
 
     #[cfg(target_os = "linux")]
@@ -794,7 +794,7 @@ fn find(program: &Path) -> Option<PathBuf> {
 
 /// Why a job is lost that no keeper has.
 const KEEPER_GONE: &str =
-    "held by no keeper any more, as after a restart of the machine or the container";
+    "its keeper ended, too: it was killed, or the machine or the container was restarted";
 
 /// How long the output of a job is read after everything that can be killed was killed.
 const WAIT_FOR_OUTPUT: Duration = Duration::from_secs(1);

@@ -24,7 +24,7 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    /// A stream whose job does not outlive the server: nobody asks how far it goes.
+    /// A stream whose job does not outlive the server: how far it goes is not asked.
     pub(super) const fn none(name: &'static str) -> Self {
         let position = None;
         Self { name, position }
@@ -39,7 +39,7 @@ impl Counted {
         }
     }
 
-    /// A stream that goes on behind so many bytes.
+    /// A stream that goes on behind this many bytes.
     pub(super) const fn from(stream: OutputStream, bytes: u64) -> Self {
         Self {
             name: stream.name(),
@@ -47,7 +47,7 @@ impl Counted {
         }
     }
 
-    /// Reports a result that stands for so many bytes.
+    /// Reports a result that stands for this many bytes.
     async fn report(
         &mut self,
         result: Arc<str>,

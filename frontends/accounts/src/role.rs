@@ -100,7 +100,7 @@ pub struct Caller {
     pub(crate) seal: Seal,
     /// The access token that proved it, if one did.
     pub(crate) access: Option<AccessProof>,
-    /// The link by which it came, if it is nobody's account.
+    /// The link by which it came, if it has no account.
     link: Option<LinkProof>,
     /// Which services it may not use.
     pub(crate) services: Option<Arc<ServiceAccess>>,

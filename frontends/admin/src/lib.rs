@@ -46,7 +46,7 @@ pub struct AdminState {
     pub exec_answers: Budget,
     /// Log lines that could not be written to standard error.
     pub lost_lines: Arc<Counter>,
-    /// What webhooks were told.
+    /// What webhooks were sent.
     pub webhooks: Arc<WebhookMetrics>,
     /// The version of the program.
     pub version: &'static str,
@@ -54,7 +54,7 @@ pub struct AdminState {
     pub started_millis: u64,
 }
 
-/// What webhooks were told, of all of them together.
+/// What webhooks were sent, of all of them together.
 #[derive(Debug, Default)]
 pub struct WebhookMetrics {
     /// Messages that arrived.

@@ -27,7 +27,7 @@ impl Text {
         self.begin(name, help, "gauge")
     }
 
-    /// How large things are. What was counted is divided by `unit` to be told.
+    /// How large things are. What was counted is divided by `unit` to be shown.
     pub(crate) fn histogram(&mut self, name: &str, help: &str, unit: f64) -> Values<'_> {
         let mut values = self.begin(name, help, "histogram");
         values.unit = unit;

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         return ExitCode::from(NOT_STARTED);
     }
     if let Some(ran) = keeper::run(std::env::args_os().skip(1)) {
-        // Nobody would read a message.
+        // A message would not be read.
         return ExitCode::from(u8::from(ran.is_err()));
     }
     let Args { command } = Args::parse();

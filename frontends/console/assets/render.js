@@ -62,12 +62,16 @@ function renderStatement(element, block, row, view, beside) {
   const text = make("span", { className: "text", textContent: row.line.text.slice(from, to) });
   if (!row.isFirst) return element.replaceChildren(make("span", { className: "mark" }), text);
   const isFolded = view.folded.has(block.name);
-  const mark = make("button", { className: "mark", type: "button", textContent: "$" });
+  // What has the focus stays in its place, also while a row is drawn each second.
+  const first = element.firstElementChild;
+  const isThere = first?.matches("button.mark");
+  const mark = isThere ? first : make("button", { className: "mark", type: "button", textContent: "$" });
   mark.setAttribute("aria-expanded", String(!isFolded));
   mark.setAttribute("aria-label", isFolded ? "Show the output" : "Fold the output");
   element.classList.toggle("is-folded", isFolded);
-  const children = [mark, text, badgeElement(block, beside)];
-  element.replaceChildren(...children);
+  if (!isThere) element.replaceChildren(mark);
+  while (mark.nextSibling) mark.nextSibling.remove();
+  element.append(text, badgeElement(block, beside));
 }
 
 /** The badge beside a command. */

@@ -1,6 +1,6 @@
 // A terminal on the page: xterm.js with the page's colours, links that open safely, and a size.
 //
-// The size is the program's and the same for all viewers. Whoever types fits it to the window; for
+// The size is the program's and the same for all viewers. Who types fits it to the window; for
 // everybody else the letters are made smaller until all of it is visible.
 
 import { ANSWER_TIME, SCROLLBACK } from "./limits.js";

@@ -4,7 +4,7 @@ use crate::Columns;
 use crate::limits::INFO_CHARS;
 use jiff::tz::TimeZone;
 use rejoin_accounts::Accounts;
-use rejoin_engine::{Clocks, SessionView, Timestamp};
+use rejoin_engine::{LogClocks, SessionView, Timestamp};
 
 /// What a row depends on apart from its session.
 #[derive(Clone, Debug)]
@@ -12,7 +12,7 @@ pub(crate) struct RowContext {
     pub(crate) columns: &'static [&'static str],
     /// The value of the column `FE`.
     pub(crate) node: String,
-    pub(crate) now: Clocks,
+    pub(crate) now: LogClocks,
     pub(crate) zone: TimeZone,
     pub(crate) accounts: Accounts,
 }

@@ -2,14 +2,14 @@
 
 use jiff::tz::TimeZone;
 use rejoin_accounts::Accounts;
-use rejoin_engine::Clocks;
+use rejoin_engine::LogClocks;
 use serde_json::{Value, json};
 
 #[derive(Clone, Debug)]
 pub(crate) struct RenderContext {
     /// What links begin with: `http://localhost:8989/v1/`.
     pub(crate) base: String,
-    pub(crate) now: Clocks,
+    pub(crate) now: LogClocks,
     /// The server's zone, which all times of a resource are in.
     pub(crate) zone: TimeZone,
     pub(crate) accounts: Accounts,

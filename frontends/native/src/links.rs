@@ -50,7 +50,7 @@ impl Native {
         };
         let engine = self.engine_for(&caller, http);
         if let Err(error) = note(&engine, session, link.id.clone(), change).await {
-            // Nobody has its secret, so it need not be there.
+            // No reader has its secret yet, so it need not be there.
             let removed = self.accounts.remove_link(session, &link.id).await;
             removed.map_err(Fault::link)?;
             return Err(error.into());

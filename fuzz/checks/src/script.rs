@@ -18,7 +18,7 @@ impl Runner for Script {
                 interrupts,
                 ..
             } = job;
-            // Whoever reports to an engine that has ended finds no one.
+            // A report to an engine that has ended is lost.
             let _ = reporter.started().await;
             let (word, rest) = statement.split_once(' ').unwrap_or((&statement, ""));
             let status = match word {

@@ -107,7 +107,7 @@ fn check<'a, T: Arbitrary<'a> + Debug>(file: &Path, bytes: &'a [u8], check: impl
 struct Shown<T: Debug>(String, T);
 
 impl<T: Debug> Drop for Shown<T> {
-    #[expect(clippy::print_stderr, reason = "whoever runs the test has to see it")]
+    #[expect(clippy::print_stderr, reason = "who runs the test has to see it")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("{}:\n{:?}", self.0, self.1);

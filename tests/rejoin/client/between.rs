@@ -1,4 +1,4 @@
-//! What stands between the client and the server: answers that get lost, and whoever is no server.
+//! What stands between the client and the server: answers that get lost, and programs that are no server.
 
 use super::{client, err, json};
 use crate::server::{Server, directory, rejoin};

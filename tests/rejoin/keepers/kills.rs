@@ -275,7 +275,8 @@ fn however_often_keepers_are_killed_exactly_their_jobs_are_lost() {
         };
         // Before its first output or behind: no more results than these are sure to come.
         jobs[0].see(&server, draw(&mut seed) % 5);
-        let (here, gone) = ("its keeper ended", "the server ended while the job ran");
+        let here = "its keeper ended: ";
+        let gone = "the server ended while the job ran: its keeper ended, too";
         let reasons: &[_] = match round % 3 {
             0 => {
                 kill();

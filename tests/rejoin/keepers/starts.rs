@@ -41,7 +41,8 @@ fn further_lines(server: &mut Server) -> Vec<String> {
     rest.lines().map(str::to_owned).collect()
 }
 
-const GONE: &str = "held by no keeper any more, as after a restart of the machine or the container";
+const GONE: &str =
+    "its keeper ended, too: it was killed, or the machine or the container was restarted";
 
 #[test]
 fn a_start_says_what_went_on_what_was_lost_and_why_and_metrics_count_it() {

@@ -594,7 +594,7 @@ impl World {
         let mut client = self.client(node, log);
         let from = self.nodes[node].logs[log].chain.link().number + 1;
         for (sequence, encoded) in client.tail(from).unwrap_or_default() {
-            // What follows a message that nobody has is asked for again later.
+            // What follows a message that no server has is asked for again later.
             if !self.take(node, log, sequence, &encoded, &mut client)? {
                 break;
             }

@@ -298,7 +298,7 @@ const STATUS_OF_SIGINT: i32 = 130;
 const FAILED_STATUS: i32 = 1;
 
 /// Cuts the text to at most `bytes` bytes, at a character boundary.
-fn cut(text: Arc<str>, bytes: usize) -> Arc<str> {
+pub(super) fn cut(text: Arc<str>, bytes: usize) -> Arc<str> {
     if text.len() <= bytes {
         return text;
     }

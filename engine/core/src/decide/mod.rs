@@ -109,7 +109,7 @@ impl State {
             Command::RemoveSession { session } => self.remove_session(session),
             Command::Expire => Ok(self.expire(now)),
             Command::ExpireConsumers => Ok(self.expire_consumers(now)),
-            Command::Resume { kept, by } => Ok(self.resume(&kept, by.as_ref())),
+            Command::Resume { kept, lost, by } => Ok(self.resume(&kept, &lost, by.as_ref())),
             Command::InterruptAll => Ok(self.interrupt_all()),
         }
     }

@@ -1,12 +1,14 @@
 //! Decisions about sessions.
 
+use super::job::cut;
 use super::{Decision, at_most, fewer_than};
 use crate::state::Session;
 use crate::{
     CloseCause, ConsumerId, CreateSession, DescribeSession, Event, Instant, InterruptCause, JobId,
     LeaveCause, LinkChange, NodeTerm, Outcome, Rejection, SessionId, SessionNumber, State,
 };
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -142,6 +144,7 @@ impl State {
     pub(super) fn resume(
         &self,
         kept: &BTreeSet<JobId>,
+        lost: &BTreeMap<JobId, Arc<str>>,
         by: Option<&Arc<NodeTerm>>,
     ) -> Vec<(SessionId, Event)> {
         let ended = match by {
@@ -151,19 +154,20 @@ impl State {
         let mut events = vec![];
         for (id, session) in self.sessions() {
             for (job, running) in session.jobs().filter(|(job, _)| !kept.contains(job)) {
+                let message = match lost.get(&job) {
+                    _ if running.is_uncertain => ENDED_UNSEEN.into(),
+                    // Another node's runner does not know.
+                    Some(reason) if running.started && by.is_none() => {
+                        cut(format!("{ended}: {reason}").into(), self.limits.message)
+                    }
+                    _ => ended.into(),
+                };
                 let finished = Event::JobFinished {
                     job,
                     mode: running.mode,
                     outcome: Outcome::Lost,
                     status: LOST_STATUS,
-                    message: Some(
-                        if running.is_uncertain {
-                            ENDED_UNSEEN
-                        } else {
-                            ended
-                        }
-                        .into(),
-                    ),
+                    message: Some(message),
                 };
                 events.push((id, finished));
             }

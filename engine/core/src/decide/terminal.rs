@@ -86,7 +86,7 @@ impl State {
         Ok(vec![(session, changed(job, running, Some(client)))])
     }
 
-    /// Does nothing if nobody controls it.
+    /// Does nothing if it has no controller.
     pub(super) fn give_control(
         &self,
         session: SessionId,

@@ -37,6 +37,7 @@ pub fn play_with_holes(
             now,
             Command::Resume {
                 kept: [].into(),
+                lost: [].into(),
                 by: None,
             },
         )

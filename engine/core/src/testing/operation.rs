@@ -9,6 +9,7 @@ use crate::{
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 /// Picks an existing target by index, modulo their number. The highest value picks one that does
@@ -271,12 +272,16 @@ impl Operation {
             Self::Expire => Command::Expire,
             Self::Resume { kept } => {
                 let jobs = state.sessions().flat_map(|(_, open)| open.jobs());
-                let jobs = jobs
+                let (kept_jobs, lost): (Vec<_>, Vec<_>) = jobs
                     .map(|(job, _)| job)
-                    .filter(|job| kept >> (job.0 % 8) & 1 == 1);
+                    .partition(|job| kept >> (job.0 % 8) & 1 == 1);
                 let unknown = (kept & 1 == 1).then_some(JobId(u64::MAX));
+                let known = lost.into_iter().filter(|job| job.0 % 2 == 0);
                 Command::Resume {
-                    kept: jobs.chain(unknown).collect(),
+                    kept: kept_jobs.into_iter().chain(unknown).collect(),
+                    lost: known
+                        .map(|job| (job, "its runner is gone".into()))
+                        .collect(),
                     by: (kept & 2 == 2).then(|| {
                         NodeTerm {
                             node: "n2".into(),

@@ -219,7 +219,7 @@ impl Promises {
                     records.is_sorted() && records.last().is_some_and(|it| it < sequence),
                     "promise 2: {record:?} is for records that are not there"
                 );
-                // Whoever redacts does not use the session.
+                // Redacting is no use of the session.
                 return;
             }
             Event::SessionTouched { .. }

@@ -28,7 +28,7 @@ pub struct JobView {
     pub state: JobState,
     /// How its output goes. If it has a terminal, with its size of now, or of its end.
     pub output: JobOutput,
-    /// Who controls its terminal. Nobody does once it has ended.
+    /// Who controls its terminal. None once it has ended.
     pub controller: Option<Arc<Controller>>,
     /// The place of its last logged screen ([`Event::ScreenCaptured`]).
     pub screen: Option<Sequence>,

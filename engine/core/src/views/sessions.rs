@@ -168,7 +168,7 @@ impl SessionView {
     }
 
     /// Its unfinished jobs, and the last [`REMEMBERED_JOBS`](crate::limits::REMEMBERED_JOBS)
-    /// finished ones, by number. Nobody but its submitter may be shown anything of a private one.
+    /// finished ones, by number. Only its submitter may be shown anything of a private one.
     pub fn all_jobs(&self) -> impl DoubleEndedIterator<Item = &JobView> {
         self.jobs.all.values()
     }

@@ -203,6 +203,7 @@ fn a_job_that_may_have_ended_is_lost_at_the_next_start_and_says_why() {
             instant(2),
             Command::Resume {
                 kept: [].into(),
+                lost: [].into(),
                 by: None,
             },
         )

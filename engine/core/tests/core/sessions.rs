@@ -231,6 +231,40 @@ fn busy_is_not_idle() {
     }
 }
 
+fn resumed<const N: usize>(lost: [(JobId, &str); N]) -> Command {
+    Command::Resume {
+        kept: [].into(),
+        lost: lost.map(|(job, reason)| (job, reason.into())).into(),
+        by: None,
+    }
+}
+
+#[test]
+fn a_lost_job_says_why_if_it_had_started_and_its_runner_knows() {
+    let lost = |job, message: &str| Event::JobFinished {
+        job: JobId(job),
+        mode: foreground(),
+        outcome: Outcome::Lost,
+        status: 137,
+        message: Some(message.into()),
+    };
+    let mode = foreground();
+    let started = Event::JobStarted {
+        job: JobId(1),
+        private: false,
+    };
+    let ended = "the server ended while the job ran";
+    given([created(), submitted(1, mode), started])
+        .when(instant(500), resumed([(JobId(1), "its keeper ended")]))
+        .then([
+            lost(1, &format!("{ended}: its keeper ended")),
+            Event::SessionResumed,
+        ]);
+    given([created(), submitted(1, mode)])
+        .when(instant(500), resumed([(JobId(1), "not started")]))
+        .then([lost(1, ended), Event::SessionResumed]);
+}
+
 #[test]
 fn a_session_says_which_node_has_taken_it_over_and_why_its_job_is_lost() {
     let by = Arc::new(NodeTerm {
@@ -239,6 +273,7 @@ fn a_session_says_which_node_has_taken_it_over_and_why_its_job_is_lost() {
     });
     let resume = Command::Resume {
         kept: [].into(),
+        lost: [].into(),
         by: Some(by.clone()),
     };
     let message = "the node that ran the job has ended or is cut off, and another node goes on with the session";
@@ -263,13 +298,7 @@ fn a_session_says_which_node_has_taken_it_over_and_why_its_job_is_lost() {
 #[test]
 fn after_a_restart_what_ran_is_lost_and_nobody_is_late() {
     given([created(), submitted(1, foreground())])
-        .when(
-            instant(500),
-            Command::Resume {
-                kept: [].into(),
-                by: None,
-            },
-        )
+        .when(instant(500), resumed([]))
         .then([
             Event::JobFinished {
                 job: JobId(1),

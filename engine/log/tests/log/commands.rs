@@ -122,6 +122,7 @@ fn what_an_engine_does_by_itself_is_never_asked_of_it_by_another() {
         Command::InterruptAll,
         Command::Resume {
             kept: [].into(),
+            lost: [].into(),
             by: None,
         },
         Command::ReportStarted {

@@ -146,7 +146,7 @@ impl KeptJobs {
 
     /// Takes the records that are durable since the last call.
     pub(crate) fn catch_up(&mut self, programs: &Programs, model: &Model) -> Result<(), String> {
-        // In its first batch, a process says which jobs nobody has any more.
+        // In its first batch, a process says which jobs no keeper has any more.
         let is_first = model.was_first();
         let new = model.log().iter().skip(self.taken);
         self.taken = model.log().len();

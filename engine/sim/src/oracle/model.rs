@@ -138,7 +138,7 @@ impl Model {
     }
 
     /// A result or an input that can be redacted, and was not, of a session that is not removed. `draw`
-    /// picks one of so many.
+    /// picks one of that number.
     pub(crate) fn redactable(
         &self,
         draw: impl FnOnce(usize) -> usize,

@@ -231,7 +231,7 @@ impl Keepers {
                     }
                 }
                 Ok(None) => {
-                    // Nobody listens any more.
+                    // Its keeper has ended.
                     let _ = fs::remove_file(&path);
                 }
                 Err(error) => {

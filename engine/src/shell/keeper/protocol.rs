@@ -107,7 +107,7 @@ pub(super) enum ToServer {
         offset: u64,
         bytes: Vec<u8>,
     },
-    /// So many bytes of the job's input are written, or none will be any more.
+    /// This many bytes of the job's input are written, or none will be any more.
     InputWritten { job: JobId, written: u64 },
     /// The job reads no input any more.
     InputClosed { job: JobId },

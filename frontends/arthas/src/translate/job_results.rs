@@ -60,7 +60,7 @@ impl JobResults {
         }
     }
 
-    /// Holds no results from now on: there are too many, or nobody will receive them.
+    /// Holds no results from now on: there are too many, or no client will receive them.
     pub(crate) fn discard(&mut self) {
         self.held = None;
     }

@@ -15,6 +15,22 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "URL", env = "REJOIN_SERVER", help_heading = SERVER)]
     pub(crate) server: Option<String>,
 
+    #[command(flatten)]
+    pub(crate) credentials: CredentialArgs,
+
+    /// TOML file with `server`, `login`, `password-file`, `token-file` and `cacert` [default:
+    /// ~/.config/rejoin/client.toml, if it exists]
+    #[arg(long, value_name = "FILE", env = "REJOIN_CLIENT_CONFIG", help_heading = SERVER)]
+    pub(crate) client_config: Option<PathBuf>,
+
+    /// The secret of a link, which is used instead of all other credentials
+    #[arg(skip)]
+    pub(crate) link: Option<String>,
+}
+
+/// How to log in to a server, and whether to trust it.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct CredentialArgs {
     /// Account to log in with; the password comes from REJOIN_PASSWORD or --password-file
     #[arg(long, short, value_name = "NAME", env = "REJOIN_LOGIN", help_heading = SERVER)]
     pub(crate) login: Option<String>,
@@ -35,18 +51,9 @@ pub(crate) struct ServerArgs {
     /// Allow sending the password or the token over unencrypted HTTP to another machine
     #[arg(long, help_heading = SERVER)]
     pub(crate) insecure: bool,
-
-    /// TOML file with `server`, `login`, `password-file`, `token-file` and `cacert` [default:
-    /// ~/.config/rejoin/client.toml, if it exists]
-    #[arg(long, value_name = "FILE", env = "REJOIN_CLIENT_CONFIG", help_heading = SERVER)]
-    pub(crate) client_config: Option<PathBuf>,
-
-    /// The secret of a link, which is used instead of all other credentials
-    #[arg(skip)]
-    pub(crate) link: Option<String>,
 }
 
-const SERVER: &str = "Server";
+pub(super) const SERVER: &str = "Server";
 
 /// A session on a server.
 #[derive(Debug, clap::Args)]
@@ -505,7 +512,7 @@ pub(crate) struct CloseArgs {
 
 /// Delete a session: end its jobs, and remove its history from the server.
 ///
-/// Its creator and admins may do that. Whoever reads the session is told that its records are gone, and
+/// Its creator and admins may do that. Its readers are told that its records are gone, and
 /// who removed them. The space comes back as the server compacts its log. Copies elsewhere stay: backups,
 /// exported files, and what somebody's terminal still shows.
 #[derive(Debug, clap::Args)]
@@ -530,7 +537,9 @@ pub(crate) struct DeleteArgs {
 /// rewritten where it has the bytes. A session that has ended can be redacted, too. What a command line
 /// says can't: delete the session.
 ///
-/// Copies elsewhere stay: backups, exported files, and what somebody's terminal still shows.
+/// Copies elsewhere stay: backups, exported files, and what somebody's terminal still shows. So do variables
+/// that a command exported, which the server keeps for the session's next command: `unset` them in a command
+/// of the session, or delete the session.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = REDACT_EXAMPLES, override_usage = REDACT_USAGE)]
 pub(crate) struct RedactArgs {
@@ -628,7 +637,7 @@ Exit status:
 
 /// Make, list and remove links to a session.
 ///
-/// Whoever has a link can watch this session in a browser, without an account: what ran, all output, and
+/// Who has the link can watch this session in a browser, without an account: what ran, all output, and
 /// what comes live. Nothing else, and no command can be run by it. A link ends at its time, when it is
 /// removed, and with the account or the token that made it. The server's log says when somebody watches
 /// by it.

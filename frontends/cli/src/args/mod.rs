@@ -9,9 +9,9 @@ use crate::commands::health::HealthArgs;
 use crate::settings::Settings;
 use clap::{Parser, Subcommand};
 pub(crate) use client::{
-    AttachArgs, CloseArgs, DeleteArgs, InterruptArgs, LabelArgs, LinkArgs, LinkCommand, McpArgs,
-    RedactArgs, RunArgs, SearchArgs, SearchedStream, SendArgs, ServerArgs, SessionAt, SessionOrder,
-    SessionState, SessionsArgs, ShellArgs, ShowArgs, WaitArgs,
+    AttachArgs, CloseArgs, CredentialArgs, DeleteArgs, InterruptArgs, LabelArgs, LinkArgs,
+    LinkCommand, McpArgs, RedactArgs, RunArgs, SearchArgs, SearchedStream, SendArgs, ServerArgs,
+    SessionAt, SessionOrder, SessionState, SessionsArgs, ShellArgs, ShowArgs, WaitArgs,
 };
 pub(crate) use offline::{ExportArgs, ExportFormat, LogArgs, LogPlace, ReplayArgs, SessionArgs};
 use std::error::Error;

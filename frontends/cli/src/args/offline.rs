@@ -1,6 +1,7 @@
 //! Arguments of `replay`, `export` and `log`, which read a log in a directory or a session of a server.
 
-use super::ServerArgs;
+use super::client::SERVER;
+use super::{CredentialArgs, ServerArgs};
 use crate::commands::replay::Speed;
 use crate::offline::{Bound, When};
 use crate::settings::Wait;
@@ -36,34 +37,14 @@ pub(crate) struct LogPlace {
     #[arg(long, value_name = "URL", help_heading = SERVER)]
     pub(crate) server: Option<String>,
 
-    /// Account to log in with; the password comes from REJOIN_PASSWORD or --password-file
-    #[arg(long, short, value_name = "NAME", env = "REJOIN_LOGIN", help_heading = SERVER)]
-    pub(crate) login: Option<String>,
-
-    /// File whose first line is the password; must be readable by its owner only
-    #[arg(long, value_name = "FILE", env = "REJOIN_PASSWORD_FILE", help_heading = SERVER)]
-    pub(crate) password_file: Option<PathBuf>,
-
-    /// File whose first line is an access token, to use instead of an account and its password; must
-    /// be readable by its owner only. Or put the token in REJOIN_TOKEN
-    #[arg(long, value_name = "FILE", env = "REJOIN_TOKEN_FILE", help_heading = SERVER)]
-    pub(crate) token_file: Option<PathBuf>,
-
-    /// PEM file with certificates to trust instead of the system's
-    #[arg(long, value_name = "FILE", env = "REJOIN_CACERT", help_heading = SERVER)]
-    pub(crate) cacert: Option<PathBuf>,
-
-    /// Allow sending the password or the token over unencrypted HTTP to another machine
-    #[arg(long, help_heading = SERVER)]
-    pub(crate) insecure: bool,
+    #[command(flatten)]
+    pub(crate) credentials: CredentialArgs,
 
     /// TOML file with `login`, `password-file`, `token-file` and `cacert` [default:
     /// ~/.config/rejoin/client.toml, if it exists]
     #[arg(long, value_name = "FILE", env = "REJOIN_CLIENT_CONFIG", help_heading = SERVER)]
     pub(crate) client_config: Option<PathBuf>,
 }
-
-const SERVER: &str = "Server";
 
 impl LogPlace {
     /// The server and the name of the session on it; none for a directory. `session` is what follows the
@@ -94,11 +75,7 @@ impl LogPlace {
     pub(crate) fn server(&self) -> Option<ServerArgs> {
         Some(ServerArgs {
             server: Some(self.server.clone()?),
-            login: self.login.clone(),
-            password_file: self.password_file.clone(),
-            token_file: self.token_file.clone(),
-            cacert: self.cacert.clone(),
-            insecure: self.insecure,
+            credentials: self.credentials.clone(),
             client_config: self.client_config.clone(),
             link: None,
         })

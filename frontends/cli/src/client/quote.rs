@@ -1,7 +1,7 @@
 //! Joins the words of a command line into one line for a shell.
 //!
 //! The line is shown to viewers, so words that need no quotes get none. The shell runner quotes paths
-//! for scripts that nobody reads; it quotes always, and bytes that need not be UTF-8.
+//! for scripts that are not read by people; it quotes always, and bytes that need not be UTF-8.
 
 /// Several words are a command and its arguments, quoted as needed; a single word is already a line
 /// for the shell.

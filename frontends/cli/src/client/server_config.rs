@@ -7,7 +7,7 @@
 
 use super::ClientError;
 use super::limits::FILE_BYTES;
-use crate::args::ServerArgs;
+use crate::args::{CredentialArgs, ServerArgs};
 use crate::settings::UNIX;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -91,9 +91,12 @@ impl ServerConfig {
             // Whatever the environment and the file have is for another server.
             let own = ServerArgs {
                 link: None,
-                login: None,
-                password_file: None,
-                token_file: None,
+                credentials: CredentialArgs {
+                    login: None,
+                    password_file: None,
+                    token_file: None,
+                    ..args.credentials.clone()
+                },
                 ..args.clone()
             };
             let secrets = Secrets {
@@ -114,15 +117,19 @@ impl ServerConfig {
             Some(_) => (false, true),
             None => classify(&url)?,
         };
-        let login = args.login.clone().or(file.login);
+        let login = args.credentials.login.clone().or(file.login);
         // A token comes before an account and its password, unless that is on the command line and
         // the token in the file.
-        let token = match (&args.token_file, token, &file.token_file) {
+        let token = match (&args.credentials.token_file, token, &file.token_file) {
             (Some(file), _, _) => Some(read_secret(file, "token")?),
             (None, None, Some(file)) if login.is_none() => Some(read_secret(file, "token")?),
             (None, token, _) => token,
         };
-        let password = match (&args.password_file, password, &file.password_file) {
+        let password = match (
+            &args.credentials.password_file,
+            password,
+            &file.password_file,
+        ) {
             // The flag overrides the variable, which overrides the file.
             (Some(file), _, _) | (None, None, Some(file)) => Some(read_secret(file, "password")?),
             (None, password, _) => password,
@@ -145,7 +152,7 @@ impl ServerConfig {
             }
             (None, _) => None,
         };
-        if authorization.is_some() && !is_https && !is_local && !args.insecure {
+        if authorization.is_some() && !is_https && !is_local && !args.credentials.insecure {
             return Err(wrong(format!(
                 "refusing to send a password or token unencrypted to {url}: use https, or --insecure to \
                  send it anyway"
@@ -157,7 +164,7 @@ impl ServerConfig {
             is_local,
             is_https,
             authorization,
-            cacert: args.cacert.clone().or(file.cacert),
+            cacert: args.credentials.cacert.clone().or(file.cacert),
         })
     }
 }
@@ -254,7 +261,10 @@ mod tests {
     fn args(server: &str, login: Option<&str>) -> ServerArgs {
         ServerArgs {
             server: Some(server.to_owned()),
-            login: login.map(str::to_owned),
+            credentials: CredentialArgs {
+                login: login.map(str::to_owned),
+                ..CredentialArgs::default()
+            },
             ..ServerArgs::default()
         }
     }
@@ -293,7 +303,7 @@ mod tests {
         assert!(config(&args(far, None), None).is_ok());
         assert!(config(&args("https://rejoin.example", login), Some("secret")).is_ok());
         let mut insecure = args(far, login);
-        insecure.insecure = true;
+        insecure.credentials.insecure = true;
         assert!(config(&insecure, Some("secret")).is_ok());
     }
 
@@ -318,7 +328,7 @@ mod tests {
         let file = place.path().join("password");
         write(&file, "secret\nmore").unwrap();
         let mut args = args(DEFAULT, Some("anna"));
-        args.password_file = Some(file.clone());
+        args.credentials.password_file = Some(file.clone());
         set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
         let error = config(&args, None).unwrap_err();
         assert!(error.contains("chmod 600"), "{error}");
@@ -328,7 +338,7 @@ mod tests {
         assert_eq!(found.authorization.unwrap(), "Basic YW5uYTpzZWNyZXQ=");
         write(&file, "").unwrap();
         assert!(config(&args, None).unwrap_err().contains("no password"));
-        args.password_file = None;
+        args.credentials.password_file = None;
         assert!(config(&args, None).unwrap_err().contains("REJOIN_PASSWORD"));
     }
 
@@ -368,7 +378,7 @@ mod tests {
         write(&file, "rejoin_abc\n").unwrap();
         set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
         let mut args = args(DEFAULT, Some("anna"));
-        args.token_file = Some(file.clone());
+        args.credentials.token_file = Some(file.clone());
         assert!(
             config(&args, None)
                 .unwrap_err()

@@ -96,8 +96,8 @@ pub(crate) fn delete(args: &DeleteArgs) -> Result<(), ClientError> {
     }
 }
 
-/// Asks before something is gone for good. Without a terminal, or where it was read already, nobody can say
-/// yes.
+/// Asks before something is gone for good. Without a terminal, or where it was read already, there is no
+/// one to say yes.
 pub(super) fn is_sure(question: &str, what: &str) -> bool {
     if !io::stdin().is_terminal() {
         warn(&format!("say --yes to {what} without being asked"));

@@ -96,7 +96,7 @@ impl Bridge {
             };
             bridge.calls().remove(&id.to_string());
             bridge.changed.notify_all();
-            // The agent is gone. There is nobody to tell.
+            // The agent is gone: no answer can reach it.
             let _ = printed;
         });
         let spawned = spawned.map_err(|error| ClientError::Local("cannot start a thread", error));

@@ -97,7 +97,7 @@ pub(crate) fn show(args: &ShowArgs) -> Result<(), ClientError> {
     print(&out)
 }
 
-/// Who watches the session now; nobody where the server is of a version that doesn't say.
+/// Who watches the session now; empty where the server is of a version that doesn't say.
 fn viewers(api: &Api, session: &Value) -> Vec<String> {
     let Ok(found) = api.get(&format!("/sessions/{}/viewers", text(session, "id"))) else {
         return vec![];

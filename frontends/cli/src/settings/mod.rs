@@ -36,7 +36,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "ADDRESS:PORT", env = "REJOIN_LISTEN")]
     listen: Option<Address>,
 
-    /// Permissions of Unix sockets: whoever may write may connect [default: 600]
+    /// Permissions of Unix sockets: users who may write to one may connect [default: 600]
     #[arg(long, value_name = "MODE", env = "REJOIN_SOCKET_MODE", help_heading = PROXIES)]
     socket_mode: Option<SocketMode>,
 

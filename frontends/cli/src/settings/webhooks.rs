@@ -96,7 +96,7 @@ pub(crate) struct Webhook {
     pub(crate) cacert: Option<Vec<u8>>,
     /// How long one attempt may take.
     pub(crate) timeout: Duration,
-    /// After so many failures an event is given up.
+    /// The number of failures after which an event is given up.
     pub(crate) attempts: u32,
     /// The pause after the first failure; each further one doubles it.
     pub(crate) first_pause: Duration,

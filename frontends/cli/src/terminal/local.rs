@@ -31,7 +31,7 @@ impl LocalTerminal {
             std::panic::set_hook(Box::new(move |panic| {
                 restore();
                 next(panic);
-                // On any thread: the others would go on with a terminal that nobody serves.
+                // On any thread: the others would go on with a terminal whose keys are not read.
                 std::process::exit(PANICKED);
             }));
         });

@@ -12,7 +12,7 @@ pub(super) struct Painter {
 }
 
 impl Painter {
-    /// The bytes that show the screen, or what fits of it around its cursor, on a terminal with so many
+    /// The bytes that show the screen, or what fits of it around its cursor, on a terminal with this many
     /// columns and rows, with a line about it in the last row.
     pub(super) fn paint(&mut self, screen: &Screen, size: (u16, u16), line: &str) -> String {
         let (columns, rows) = (usize::from(size.0), usize::from(size.1));

@@ -1,7 +1,7 @@
 //! What a server listens on: a TCP address, or a Unix socket in the file system.
 //!
 //! A Unix socket is made under another name, gets its mode and owner, and then takes its place in one
-//! step: nobody can connect before only those can who may. What a killed server left there is
+//! step: no one can connect before only those can who may. What a killed server left there is
 //! replaced. A lock beside it says whether a server still listens.
 
 use crate::limits::BACKLOG;

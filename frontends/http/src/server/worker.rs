@@ -154,7 +154,7 @@ impl Workers {
 #[derive(Debug)]
 struct ConnGuard {
     counter: Arc<AtomicUsize>,
-    /// Counts those that are only told that there are too many.
+    /// Counts those that only get the answer that there are too many.
     refused: Arc<AtomicUsize>,
     alive: Sender<Infallible>,
 }

@@ -126,7 +126,7 @@ fn a_place_in_a_session_that_ended_long_ago_is_checked_too() {
     server.run("say 20", json!({}));
     let logged = server.events_to("job-finished");
     server.request("DELETE", &path, b"");
-    // The server remembers so many ended sessions without reading the log.
+    // The server remembers this many ended sessions without reading the log.
     for _ in 0..1_000 {
         let created = server.post("/sessions", &json!({}));
         let other = format!("/sessions/{}", created["id"].as_str().unwrap());

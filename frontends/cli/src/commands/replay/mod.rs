@@ -45,7 +45,7 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitCode, OfflineError> {
         is_styled: is_terminal && may_be_styled(std::env::var_os("NO_COLOR")),
         terminals: match (is_terminal, playback.waits()) {
             (false, _) => ReplayTerminals::Bytes,
-            // Nobody could see the pictures.
+            // The pictures would not be seen.
             (true, false) => ReplayTerminals::Text,
             (true, true) => ReplayTerminals::Pictures(terminal::size()),
         },
