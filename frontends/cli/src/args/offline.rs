@@ -83,7 +83,7 @@ impl LogPlace {
 
     /// The directory; empty with `--server`.
     pub(crate) fn directory(&self) -> &Path {
-        self.directory.as_deref().unwrap_or(Path::new(""))
+        self.directory.as_deref().unwrap_or_else(|| Path::new(""))
     }
 }
 
