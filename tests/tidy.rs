@@ -105,6 +105,8 @@ const EDGES: [(&str, &[&str]); 24] = [
             "rejoin-mcp",
             "rejoin-metrics",
             "rejoin-native",
+            // With the feature `cluster` only.
+            "rejoin-node",
             "rejoin-replay",
             "rejoin-runner-arthas",
             "rejoin-screen",

@@ -2,15 +2,17 @@
 //! node writes asks that one.
 //!
 //! Reads are never sent: each node has a copy of all logs. So what can be asked is what only the writer of
-//! a log can decide, and how far its log has come.
+//! a log can decide, and how far its log has come. What a node knows of its cluster is here, too.
 
 mod bytes;
 
 pub use bytes::PeerBytesError;
 
 use crate::error::{CommandError, PullError};
+use crate::limits::CUT_OFF_BEATS;
 use futures::future::BoxFuture;
 use rejoin_core::{Actor, Command, ConsumerId, Controller, JobId, Record, Sequence, SessionId};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +29,96 @@ pub trait Peers: fmt::Debug + Send + Sync + 'static {
         log: u8,
         request: PeerRequest,
     ) -> BoxFuture<'static, Result<PeerAnswer, PeerError>>;
+
+    /// What is known of the cluster at this moment. None: nothing.
+    fn status(&self) -> Option<ClusterStatus> {
+        None
+    }
+
+    /// Where a log is written. None: that is not known.
+    fn place(&self, _log: u8) -> Option<LogPlace> {
+        None
+    }
+}
+
+/// Which node writes a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogPlace {
+    /// The node that it belongs to: its sessions were created there.
+    pub home: Arc<str>,
+    /// The node that writes it. None: it was let go, and no node has taken it yet.
+    pub owner: Option<Arc<str>>,
+}
+
+/// What a node knows of its cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterStatus {
+    /// The cluster's name.
+    pub cluster: Arc<str>,
+    /// This node's name.
+    pub node: Arc<str>,
+    /// The number of the log that belongs to it.
+    pub home: u8,
+    /// How many of its last beats, one a second, the servers did not answer. 0: it is connected.
+    pub unanswered_beats: u64,
+    /// The other live nodes, each with how many of this one's beats in a row it has been silent for.
+    pub nodes: BTreeMap<Arc<str>, u64>,
+    /// The logs that are known, by number.
+    pub logs: BTreeMap<u8, LogStatus>,
+}
+
+/// A log as one node sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogStatus {
+    /// Which node it belongs to, and which one writes it. None: that is not known yet.
+    pub place: Option<LogPlace>,
+    /// In which term.
+    pub term: u64,
+    /// How many of its records this node has.
+    pub position: u64,
+    /// How many beats ago this node last had all records of it that the servers had.
+    pub beats_behind: u64,
+    /// How often this node has taken it from another one.
+    pub takeovers: u64,
+    /// How often another node, or another process of the same name, has taken it from this one.
+    pub fenced: u64,
+    /// Why it can't be followed, if it can't.
+    pub fault: Option<String>,
+}
+
+impl ClusterStatus {
+    /// Whether this node writes a log.
+    pub fn writes(&self, log: &LogStatus) -> bool {
+        let place = log.place.as_ref();
+        place.is_some_and(|place| place.owner.as_ref() == Some(&self.node))
+    }
+
+    /// Why this node should not be asked at present. None: it can be.
+    pub fn unready(&self) -> Option<String> {
+        if self.unanswered_beats >= CUT_OFF_BEATS {
+            let seconds = self.unanswered_beats;
+            return Some(format!(
+                "cut off from the NATS servers for about {seconds} seconds: other nodes go on with its sessions"
+            ));
+        }
+        let faulty = |(log, status): (&u8, &LogStatus)| match status.fault {
+            // Why is for admins: this is shown to everyone.
+            Some(_) => Some(format!("cannot follow log {log}")),
+            None if status.beats_behind >= CUT_OFF_BEATS => Some(format!(
+                "behind with log {log} for about {} seconds",
+                status.beats_behind
+            )),
+            None => None,
+        };
+        if let Some(reason) = self.logs.iter().find_map(faulty) {
+            return Some(reason);
+        }
+        let home = self.logs.get(&self.home).and_then(|it| it.place.as_ref());
+        match home.is_some_and(|place| place.owner.is_some()) {
+            true => None,
+            false => Some("no node writes its log yet".to_owned()),
+        }
+    }
 }
 
 /// What a node asks of the one that writes a log.

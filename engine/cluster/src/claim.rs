@@ -142,7 +142,8 @@ pub fn node_key(node: &NodeName) -> String {
 /// A node claims its own log when no node has it, and what it or a former run of it had. The log of a dead
 /// node, or one that was let go, is claimed by one live node: the one that the log belongs to, else
 /// the one with the smallest hash. If that one leaves a dead node's log alone, the next ones claim
-/// it, a beat later each. If two claim all the same, one of them loses.
+/// it, a beat later each. If two claim all the same, one of them loses. A log that no node has had yet is left
+/// to the one that it belongs to.
 ///
 /// `has_owned`: this process has written the log before. Then another process of the same name has
 /// taken it from us, and we don't take it back: two processes would do so for ever.
@@ -155,6 +156,11 @@ pub fn should_claim(
     beats: &Beats,
 ) -> bool {
     let Some(owner) = &claim.owner else {
+        // Its node has made it a moment ago, and its first beat has not been seen yet. There is nothing in it
+        // that anybody could wait for.
+        if claim.term == 0 && claim.home != *me {
+            return false;
+        }
         return beats.row() > 0 && rank(number, &claim.home, me, beats) == 0;
     };
     if owner == me {

@@ -23,7 +23,7 @@ pub enum ServerFault {
     /// It could not be found out whether a server syncs.
     #[error(
         "server {server} did not say whether it syncs ({reason}): set `http` in its configuration, and \
-         name the address here"
+         name that address as its monitoring"
     )]
     SyncUnknown {
         /// Its address.
@@ -32,7 +32,9 @@ pub enum ServerFault {
         reason: String,
     },
     /// Fewer servers were asked than there are replicas.
-    #[error("only {asked} of {replicas} servers were asked whether they sync: name all of them")]
+    #[error(
+        "only {asked} of {replicas} servers were asked whether they sync: name the monitoring addresses of all"
+    )]
     NotAllAsked {
         /// How many were asked.
         asked: usize,

@@ -27,7 +27,14 @@ pub(crate) fn run(
     loop {
         if !shared.is_silent.load(Ordering::Acquire) {
             let seen = beat.write(shared, engine, &mut entries);
-            shared.is_connected.store(seen.is_some(), Ordering::Release);
+            match seen {
+                Some(_) => shared.unanswered_beats.store(0, Ordering::Release),
+                None => drop(shared.unanswered_beats.fetch_add(1, Ordering::AcqRel)),
+            }
+            // A driver that reads a log to its end takes it back.
+            for status in lock(&shared.logs).values_mut() {
+                status.beats_behind = status.beats_behind.saturating_add(1);
+            }
             lock(&shared.beats).observe(seen.as_deref());
         }
         for log in read_claims(shared, &mut entries) {

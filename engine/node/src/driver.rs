@@ -108,7 +108,11 @@ impl Driver {
                 Ok(read) => read,
                 Err(error) => return Left::Failed(error.to_string()),
             };
+            let has_answered = read.is_some();
             let records = read.unwrap_or_default();
+            if has_answered && records.is_empty() {
+                self.shared.note(self.log, |status| status.beats_behind = 0);
+            }
             if !records.is_empty() {
                 if let Err(error) = self.engine.tail(self.log, before, &records) {
                     return Left::Failed(error.to_string());
@@ -201,6 +205,11 @@ impl Driver {
         }
         self.has_owned = true;
         self.claimed(term);
+        let is_takeover = is_from_another && before.home != *me;
+        self.shared.note(log, |status| {
+            status.beats_behind = 0;
+            status.takeovers = status.takeovers.saturating_add(u64::from(is_takeover));
+        });
         tracing::info!(log, term, "writes a log");
         let answering = self.answer(term)?;
         let ended = self.wait_for_end(&before.home, term);
@@ -220,9 +229,6 @@ impl Driver {
             claim.process = Some(process);
             claim.term = term;
         }
-        self.shared.note(self.log, |status| {
-            status.takeovers = status.takeovers.saturating_add(1);
-        });
     }
 
     fn answer(&self, term: u64) -> Result<Answering, String> {
@@ -257,19 +263,33 @@ impl Driver {
                 }
             });
             if let Some(why) = ended {
+                if !self.shared.is_leaving() {
+                    self.note_fenced();
+                }
                 return why;
             }
             if let Some(position) = self.engine.position(self.log) {
-                self.shared
-                    .note(self.log, |status| status.position = position);
+                self.shared.note(self.log, |status| {
+                    status.position = position;
+                    status.beats_behind = 0;
+                });
             }
             let is_taken = self.claim().is_some_and(|claim| claim.term > term);
             let is_lent = *home != self.shared.settings.node && self.is_alive(home);
+            if is_taken {
+                self.note_fenced();
+            }
             if is_taken || (is_lent && !self.is_busy()) {
                 let given = self.engine.release(self.log, Duration::ZERO);
                 return smol::block_on(given).to_string();
             }
         }
+    }
+
+    fn note_fenced(&self) {
+        self.shared.note(self.log, |status| {
+            status.fenced = status.fenced.saturating_add(1);
+        });
     }
 
     fn is_alive(&self, node: &NodeName) -> bool {

@@ -15,7 +15,7 @@ use rejoin_log_jetstream::{
 };
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 
 /// How a node takes part in a cluster.
@@ -132,7 +132,7 @@ impl Membership {
             appends: Mutex::default(),
             is_leaving: AtomicBool::new(false),
             is_silent: AtomicBool::new(false),
-            is_connected: AtomicBool::new(true),
+            unanswered_beats: AtomicU64::new(0),
         });
         Ok(Joined {
             home: log,

@@ -17,16 +17,17 @@ mod peers;
 mod status;
 
 pub use join::{JoinError, Joined, MembershipSettings};
-pub use status::{LogStatus, NodeStatus};
+pub use rejoin_cluster::{NodeName, Process};
+pub use rejoin_log_jetstream::{Access, ConnectionSettings, SyncProof};
 
-use rejoin_cluster::{Beats, Claim, NodeName, Process};
+use rejoin_cluster::{Beats, Claim};
 use rejoin_engine::Engine;
-use rejoin_engine::peers::Peers;
+use rejoin_engine::peers::{ClusterStatus, LogStatus, Peers};
 use rejoin_log_jetstream::{Connection, Follower, JetStream, StopAppends};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -62,8 +63,8 @@ struct Shared {
     appends: Mutex<BTreeMap<u8, StopAppends>>,
     is_leaving: AtomicBool,
     is_silent: AtomicBool,
-    /// Whether the servers answered the last beat.
-    is_connected: AtomicBool,
+    /// How many of the last beats the servers did not answer.
+    unanswered_beats: AtomicU64,
 }
 
 impl Shared {
@@ -151,7 +152,7 @@ impl Membership {
 
     /// This node, and what it knows of the others.
     #[must_use]
-    pub fn status(&self) -> NodeStatus {
+    pub fn status(&self) -> ClusterStatus {
         status::of(&self.shared)
     }
 }

@@ -1,9 +1,9 @@
 //! Asks the nodes that write the other logs.
 
 use crate::limits::ANSWER;
-use crate::{Shared, lock};
+use crate::{Shared, lock, status};
 use futures::future::{BoxFuture, FutureExt, ready};
-use rejoin_engine::peers::{PeerAnswer, PeerError, PeerRequest, Peers};
+use rejoin_engine::peers::{ClusterStatus, LogPlace, PeerAnswer, PeerError, PeerRequest, Peers};
 use rejoin_log_jetstream::AskError;
 use std::fmt;
 use std::sync::Arc;
@@ -58,5 +58,13 @@ impl Peers for NodePeers {
             }
         }
         .boxed()
+    }
+
+    fn status(&self) -> Option<ClusterStatus> {
+        Some(status::of(&self.shared))
+    }
+
+    fn place(&self, log: u8) -> Option<LogPlace> {
+        status::place_of(&self.shared, log)
     }
 }

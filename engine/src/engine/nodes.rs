@@ -9,7 +9,7 @@ use crate::error::{CommandError, FollowError, OwnError, Unavailable};
 use crate::limits::{ASK_AGAIN, ASK_PATIENCE, TAIL_PATIENCE, TICK};
 use crate::logs::{FollowedLog, FoundJobs, LogRole, OwnedLog, Resumption};
 use crate::node::Node;
-use crate::peers::{PeerAnswer, PeerError, PeerReply, PeerRequest, Peers};
+use crate::peers::{ClusterStatus, LogPlace, PeerAnswer, PeerError, PeerReply, PeerRequest, Peers};
 use crate::stats::LogSessions;
 use futures::future::{Either, select};
 use rejoin_core::{
@@ -118,9 +118,12 @@ impl Engine {
         let numbering = numbering.ok_or(FollowError::NoSuchLog)?;
         let state = followed.take_state(position)?.numbered(numbering);
         let reader = opened.reader();
-        let found = node
+        let mut found = node
             .committed
             .view(|views| FoundJobs::of(&node.services, &state, views, &*reader, numbering));
+        if by.is_some() {
+            found.ran_elsewhere();
+        }
         let resumption = Resumption::begin(&node.config, &node.runtime, found, opened, state, by)?;
         node.committed.commit(&resumption.records);
         let _ = node.takeover.set(resumption.takeover.clone());
@@ -208,6 +211,17 @@ impl Engine {
     /// Whether this engine writes a log.
     pub fn owns(&self, log: u8) -> bool {
         matches!(self.node.logs.role(log), Some(LogRole::Owned(_)))
+    }
+
+    /// What this node knows of its cluster. None: there are no other nodes.
+    pub fn cluster(&self) -> Option<ClusterStatus> {
+        self.node.peers.as_ref()?.status()
+    }
+
+    /// Where a session's log is written. None: there are no other nodes.
+    pub fn place(&self, session: SessionId) -> Option<LogPlace> {
+        let peers = self.node.peers.as_ref()?;
+        peers.place(self.node.logs.number_of(session))
     }
 
     /// Answers what another node asks about a log. None: this engine does not write it, and nothing was

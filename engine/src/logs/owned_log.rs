@@ -87,6 +87,13 @@ impl FoundJobs {
             lost,
         }
     }
+
+    /// The lost ones ran at another node: what a runner of this one says of its own keepers is not why.
+    pub(crate) fn ran_elsewhere(&mut self) {
+        for job in &mut self.lost {
+            job.reason = None;
+        }
+    }
 }
 
 impl Resumption {

@@ -4,6 +4,7 @@ use crate::text::Text;
 use crate::{AdminState, WebhookMetrics};
 use rejoin_accounts::Accounts;
 use rejoin_accounts::limits::ALL_LINKS;
+use rejoin_engine::peers::{ClusterStatus, LogStatus};
 use rejoin_engine::{EngineStatus, KeeperStatus, Label, Stats, Takeover, Totals};
 use rejoin_http::{HttpMetrics, STATUS_CLASSES};
 
@@ -123,6 +124,52 @@ fn jobs(text: &mut Text, stats: &Stats) {
         "Bytes of results, as they are logged.",
     )
     .is(stats.result_bytes);
+}
+
+/// This server as one of several nodes.
+pub(crate) fn cluster(text: &mut Text, cluster: &ClusterStatus) {
+    let help = "Whether this node is neither cut off nor behind: 1, or 0.";
+    text.gauge("rejoin_cluster_ready", help)
+        .is(u8::from(cluster.unready().is_none()));
+    let help = "Beats in a row, one a second, that the servers of NATS did not answer.";
+    text.gauge("rejoin_cluster_unanswered_beats", help)
+        .is(cluster.unanswered_beats);
+    let help = "Nodes that are alive, this one included.";
+    text.gauge("rejoin_cluster_nodes", help)
+        .is((cluster.nodes.len() as u64).saturating_add(1));
+    let logs: Vec<_> = cluster
+        .logs
+        .iter()
+        .map(|(number, log)| (number.to_string(), log))
+        .collect();
+    let mut each = |name: &str, help: &str, value: &dyn Fn(&LogStatus) -> u64| {
+        let values = logs.iter().map(|(number, log)| (&**number, value(log)));
+        text.gauge(name, help).each("log", values);
+    };
+    each(
+        "rejoin_log_owner",
+        "Whether this node writes the log: 1, or 0 if another one does or none.",
+        &|log| u64::from(cluster.writes(log)),
+    );
+    let help = "Grows each time that a node takes the log.";
+    each("rejoin_log_term", help, &|log| log.term);
+    let help = "Records of the log that this node has.";
+    each("rejoin_log_position", help, &|log| log.position);
+    let help = "Since when this node has not had all records of the log, about; 0 if it has.";
+    each("rejoin_tail_lag_seconds", help, &|log| {
+        log.beats_behind.saturating_sub(1)
+    });
+    let help = "Whether the log can't be followed: 1, or 0.";
+    each("rejoin_log_faulty", help, &|log| {
+        u64::from(log.fault.is_some())
+    });
+    let total = |count: fn(&LogStatus) -> u64| cluster.logs.values().map(count).sum::<u64>();
+    let help = "Logs that this node has taken from others: because they were dead, or had ended.";
+    text.counter("rejoin_takeovers_total", help)
+        .is(total(|log| log.takeovers));
+    let help = "Logs that this node has lost to another one while it wrote them.";
+    text.counter("rejoin_fenced_total", help)
+        .is(total(|log| log.fenced));
 }
 
 /// How near the links to sessions are to their bound.

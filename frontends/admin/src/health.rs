@@ -1,5 +1,5 @@
 //! Health and readiness. A server is healthy while it answers and its engine has not stopped, and
-//! ready while it accepts commands. Supervisors check the first, load balancers the second.
+//! ready while it accepts commands; one of several nodes is not while it is cut off or behind. Supervisors check the first, load balancers the second.
 
 use rejoin_engine::{Engine, EngineStatus};
 use rejoin_http::{Response, StatusCode};
@@ -13,7 +13,10 @@ pub(crate) fn health(engine: &Engine) -> Response {
 
 pub(crate) fn readiness(engine: &Engine) -> Response {
     match engine.stats().status {
-        EngineStatus::Running => well("ready\n"),
+        EngineStatus::Running => match engine.cluster().and_then(|cluster| cluster.unready()) {
+            None => well("ready\n"),
+            Some(reason) => unwell(format!("{reason}\n")),
+        },
         EngineStatus::ShuttingDown => unwell("closing\n"),
         EngineStatus::Stopped => unwell("ended\n"),
     }
@@ -23,12 +26,13 @@ fn well(text: &'static str) -> Response {
     answer(StatusCode::OK, text)
 }
 
-fn unwell(text: &'static str) -> Response {
+fn unwell(text: impl Into<String>) -> Response {
     answer(StatusCode::SERVICE_UNAVAILABLE, text)
 }
 
-fn answer(status: StatusCode, text: &'static str) -> Response {
-    Response::new(status, "text/plain; charset=utf-8", text).header("cache-control", "no-store")
+fn answer(status: StatusCode, text: impl Into<String>) -> Response {
+    Response::new(status, "text/plain; charset=utf-8", text.into())
+        .header("cache-control", "no-store")
 }
 
 #[cfg(test)]

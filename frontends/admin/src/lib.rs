@@ -136,6 +136,9 @@ fn metrics(state: &AdminState) -> Response {
     let mut text = Text::default();
     describe::build(&mut text, state);
     describe::engine(&mut text, &state.engine.stats());
+    if let Some(cluster) = state.engine.cluster() {
+        describe::cluster(&mut text, &cluster);
+    }
     describe::links(&mut text, &state.accounts);
     describe::takeover(&mut text, state.engine.takeover());
     let keepers = state.shell.as_ref().map(ShellRunner::keeper_status);

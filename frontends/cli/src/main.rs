@@ -12,8 +12,8 @@ use clap::Parser;
 use client::ClientError;
 
 use commands::{
-    actions, attach, export, health, keeper, link, log, man, mcp, redact, replay, run, search,
-    serve, sessions, shell, token, user, verify, wait,
+    actions, attach, cluster, export, health, keeper, link, log, man, mcp, redact, replay, run,
+    search, serve, sessions, shell, token, user, verify, wait,
 };
 use std::error::Error;
 use std::process::ExitCode;
@@ -60,6 +60,8 @@ fn main() -> ExitCode {
         Command::Redact(args) => client_done(redact::redact(&args)),
         Command::Send(args) => client_done(actions::send(&args)),
         Command::Mcp(args) => client_done(mcp::run(&args)),
+
+        Command::Cluster(args) => client_status(cluster::run(&args)),
 
         Command::Verify(args) => status(verify::run(&args), UNUSABLE),
         Command::Replay(args) => status(replay::run(&args), UNUSABLE),

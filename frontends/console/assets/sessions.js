@@ -219,7 +219,13 @@ function keepOrder(order) {
   }
 }
 
+/** When it was used, and of several nodes the one that runs it. */
 function beside(session) {
+  const { node, homeNode } = session;
+  return homeNode ? `${node ?? "–"} · ${since(session)}` : since(session);
+}
+
+function since(session) {
   if (session.currentJob) return duration(now() - session.currentJob.submitted);
   return ago(session.closed?.at ?? session.since, now());
 }

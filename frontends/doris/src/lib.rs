@@ -43,7 +43,8 @@ pub const OPENAPI: &str = include_str!("../openapi.json");
 pub struct Settings {
     /// Which columns the tables have; by default the documented ones.
     pub columns: Columns,
-    /// The value of the column `FE`: the host that runs the sessions. `127.0.0.1` by default.
+    /// The value of the column `FE`: the host that runs the sessions. `127.0.0.1` by default. Of several nodes, it
+    /// is the name of the one that runs the session.
     pub node: Arc<str>,
 }
 
@@ -205,6 +206,11 @@ impl Doris {
         let is_long = pager.remaining() > BUFFER_MAX;
         let context = RowContext {
             columns: table::columns(self.settings.columns, is_all),
+            engine: self.engine.clone(),
+            only: match is_all {
+                true => None,
+                false => self.engine.cluster().map(|cluster| cluster.node),
+            },
             node: self.settings.node.to_string(),
             now: self.engine.clocks(),
             zone: self.zone.clone(),
@@ -275,6 +281,9 @@ impl TableWriter {
         let mut out = Vec::new();
         let (context, row_count) = (&self.context, &mut self.row_count);
         let has_more = self.pager.step(|view| {
+            if !context.shows(view.id) {
+                return ControlFlow::Continue(());
+            }
             if *row_count > 0 {
                 out.push(b',');
             }

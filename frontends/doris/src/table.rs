@@ -4,13 +4,18 @@ use crate::Columns;
 use crate::limits::INFO_CHARS;
 use jiff::tz::TimeZone;
 use rejoin_accounts::Accounts;
-use rejoin_engine::{LogClocks, SessionView, Timestamp};
+use rejoin_engine::{Engine, LogClocks, SessionId, SessionView, Timestamp};
+use std::sync::Arc;
 
 /// What a row depends on apart from its session.
 #[derive(Clone, Debug)]
 pub(crate) struct RowContext {
     pub(crate) columns: &'static [&'static str],
-    /// The value of the column `FE`.
+    /// Says which of several nodes runs the session, for the column `FE`.
+    pub(crate) engine: Engine,
+    /// Of several nodes, only the sessions of this one.
+    pub(crate) only: Option<Arc<str>>,
+    /// The value of that column, if the server is alone.
     pub(crate) node: String,
     pub(crate) now: LogClocks,
     pub(crate) zone: TimeZone,
@@ -54,7 +59,7 @@ impl RowContext {
             "Command" => if view.is_busy() { "Query" } else { "Sleep" }.into(),
             "CurrentConnected" => "No".into(),
             "Db" => view.service.as_ref().into(),
-            "FE" => self.node.clone(),
+            "FE" => self.node_of(view.id),
             "Host" => view.remote.as_deref().unwrap_or_default().into(),
             "Id" => view.number.to_string(),
             "Info" => current.map_or_else(String::new, |job| {
@@ -74,6 +79,20 @@ impl RowContext {
             "User" => self.accounts.shown_as(view.user.as_deref()).into(),
             _ => String::new(),
         }
+    }
+
+    /// Whether the session is in the table.
+    pub(crate) fn shows(&self, session: SessionId) -> bool {
+        let Some(node) = &self.only else { return true };
+        let place = self.engine.place(session);
+        place.is_none_or(|place| place.owner.as_ref() == Some(node))
+    }
+
+    /// While no node has the session, the one that it was created on.
+    fn node_of(&self, session: SessionId) -> String {
+        let place = self.engine.place(session);
+        let node = place.map(|place| place.owner.unwrap_or(place.home));
+        node.map_or_else(|| self.node.clone(), |node| node.to_string())
     }
 
     /// `2017-07-17 11:10:39`. A time beyond the range of dates is shown as the epoch.
@@ -143,6 +162,8 @@ mod tests {
         }
         let context = RowContext {
             columns: super::columns(columns, is_all),
+            engine: smol::block_on(Engine::in_memory().open()).unwrap(),
+            only: None,
             node: "10.14.170.23".into(),
             now: Moment::from(Timestamp::from_millis(231_999)).into(),
             zone: TimeZone::UTC,

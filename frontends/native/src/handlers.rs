@@ -596,7 +596,12 @@ impl Native {
     }
 
     pub(crate) fn show_session(&self, view: &SessionView) -> Value {
-        view_json::session(view, &self.accounts)
+        let mut shown = view_json::session(view, &self.accounts);
+        if let Some(place) = self.engine.place(view.id) {
+            shown["node"] = place.owner.as_deref().into();
+            shown["homeNode"] = (*place.home).into();
+        }
+        shown
     }
 
     pub(crate) fn detail(&self, view: &SessionView) -> Value {

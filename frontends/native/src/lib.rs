@@ -13,6 +13,7 @@
 
 mod answer;
 mod audit;
+mod cluster;
 mod describe;
 mod error;
 pub mod event_json;
@@ -87,6 +88,7 @@ pub const ROUTES: &[Route<Native>] = &[
     route!(POST "/tokens" => Native::add_token),
     route!(DELETE "/tokens/:token" => Native::remove_token),
     route!(GET "/audit" => Native::audit),
+    route!(GET "/cluster" => Native::cluster),
     route!(GET "/services" => Native::services),
     route!(GET "/sessions" => Native::list),
     route!(POST "/sessions" => Native::create),

@@ -10,6 +10,7 @@ mod gates;
 mod nodes;
 mod replicated;
 mod servers;
+mod settings;
 mod single;
 
 use rejoin_cluster::{NodeName, Process};

@@ -1,6 +1,5 @@
 //! Servers of NATS that tests start and stop.
 
-use rejoin_log_jetstream::{JetStreamSettings, SyncProof};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -66,23 +65,20 @@ impl Servers {
         panic!("the servers could not be started");
     }
 
-    pub(crate) fn settings(&self, cluster: &str) -> JetStreamSettings {
-        let servers = &self.launched.servers;
-        JetStreamSettings {
-            servers: servers
-                .iter()
-                .map(|server| format!("nats://127.0.0.1:{}", server.client))
-                .collect(),
-            cluster: cluster.parse().unwrap(),
-            number: 0,
-            replicas: servers.len(),
-            sync: SyncProof::Monitoring(
-                servers
-                    .iter()
-                    .map(|server| format!("127.0.0.1:{}", server.monitor))
-                    .collect(),
-            ),
-        }
+    /// The addresses for clients.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        let servers = self.launched.servers.iter();
+        servers
+            .map(|server| format!("nats://127.0.0.1:{}", server.client))
+            .collect()
+    }
+
+    /// The addresses of the monitoring.
+    pub(crate) fn monitoring(&self) -> Vec<String> {
+        let servers = self.launched.servers.iter();
+        servers
+            .map(|server| format!("127.0.0.1:{}", server.monitor))
+            .collect()
     }
 
     /// The server that leads a stream, as all that run say. Waits until they agree.

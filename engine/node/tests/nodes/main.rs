@@ -8,6 +8,8 @@
 #[allow(dead_code, reason = "shared with the tests of the log alone")]
 #[path = "../../../log-jetstream/tests/jetstream/servers.rs"]
 mod servers;
+#[path = "../../../log-jetstream/tests/jetstream/settings.rs"]
+mod settings;
 
 use futures::StreamExt;
 use rejoin_cluster::Process;

@@ -731,3 +731,38 @@ Examples:
   rejoin wait 3
   rejoin wait 3 17 --timeout 1h && deploy
 ";
+
+/// Show the nodes of a cluster and their logs.
+///
+/// As the node sees them that is asked: which nodes live, which node writes which log and since which change
+/// of writers (its term), and how far its copies are. For admins.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = CLUSTER_EXAMPLES)]
+pub(crate) struct ClusterArgs {
+    #[command(subcommand)]
+    pub(crate) ask: ClusterCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Show which nodes live, and who writes which log
+    Status {
+        #[command(flatten)]
+        server: ServerArgs,
+
+        /// Print one JSON object, as in the server's API
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+const CLUSTER_EXAMPLES: &str = "\
+Examples:
+  rejoin cluster status
+  rejoin cluster status --server http://127.0.0.1:8563 --json
+
+Exit status:
+  0  the node that was asked is ready, or the server is alone
+  1  it is cut off, or behind with a log
+  2  failed: no such server, not allowed, or wrong command line
+";

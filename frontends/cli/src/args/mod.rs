@@ -9,9 +9,10 @@ use crate::commands::health::HealthArgs;
 use crate::settings::Settings;
 use clap::{Parser, Subcommand};
 pub(crate) use client::{
-    AttachArgs, CloseArgs, CredentialArgs, DeleteArgs, InterruptArgs, LabelArgs, LinkArgs,
-    LinkCommand, McpArgs, RedactArgs, RunArgs, SearchArgs, SearchedStream, SendArgs, ServerArgs,
-    SessionAt, SessionOrder, SessionState, SessionsArgs, ShellArgs, ShowArgs, WaitArgs,
+    AttachArgs, CloseArgs, ClusterArgs, ClusterCommand, CredentialArgs, DeleteArgs, InterruptArgs,
+    LabelArgs, LinkArgs, LinkCommand, McpArgs, RedactArgs, RunArgs, SearchArgs, SearchedStream,
+    SendArgs, ServerArgs, SessionAt, SessionOrder, SessionState, SessionsArgs, ShellArgs, ShowArgs,
+    WaitArgs,
 };
 pub(crate) use offline::{ExportArgs, ExportFormat, LogArgs, LogPlace, ReplayArgs, SessionArgs};
 use std::error::Error;
@@ -73,6 +74,7 @@ pub(crate) enum Command {
     Redact(RedactArgs),
     Send(SendArgs),
     Mcp(McpArgs),
+    Cluster(ClusterArgs),
     Verify(VerifyArgs),
     Replay(ReplayArgs),
     Export(ExportArgs),
@@ -314,6 +316,15 @@ serve --read-only
   --log-level REJOIN_LOG_LEVEL
   --log-format REJOIN_LOG_FORMAT
   --log-requests REJOIN_LOG_REQUESTS
+  --cluster REJOIN_CLUSTER
+  --node REJOIN_NODE
+  --cluster-name REJOIN_CLUSTER_NAME
+  --cluster-monitoring REJOIN_CLUSTER_MONITORING
+  --cluster-replicas REJOIN_CLUSTER_REPLICAS
+  --cluster-user REJOIN_CLUSTER_USER
+  --cluster-password-file REJOIN_CLUSTER_PASSWORD_FILE
+  --cluster-token-file REJOIN_CLUSTER_TOKEN_FILE
+  --cluster-cacert REJOIN_CLUSTER_CACERT
 run <command> -s/--session -k/--keep -d/--detach -t/--terminal -T/--no-terminal -i/--input -n/--no-input --timeout --leftover-processes --user --service --reconnect-for --json --notify -v/--verbose --insecure
   --prefix-key REJOIN_PREFIX_KEY
   --server REJOIN_SERVER
@@ -431,6 +442,14 @@ send <session> --insecure <job> <line> --end
   --cacert REJOIN_CACERT
   --client-config REJOIN_CLIENT_CONFIG
 mcp --reconnect-for --insecure
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+cluster
+cluster status --insecure --json
   --server REJOIN_SERVER
   -l/--login REJOIN_LOGIN
   --password-file REJOIN_PASSWORD_FILE

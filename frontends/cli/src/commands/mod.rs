@@ -3,6 +3,7 @@
 pub(crate) mod actions;
 pub(crate) mod attach;
 mod audit;
+pub(crate) mod cluster;
 pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod keeper;

@@ -27,9 +27,16 @@ pub(crate) fn sessions(args: &SessionsArgs) -> Result<(), ClientError> {
         ));
     }
     let now = now();
+    let has_nodes = sessions.iter().any(|it| it["homeNode"].is_string());
     let has_titles = sessions.iter().any(|it| it["title"].is_string());
     let mut columns = COLUMNS.to_vec();
     let mut rows: Vec<_> = sessions.iter().map(|it| row(it, now)).collect();
+    if has_nodes {
+        columns.insert(NODE, "NODE");
+        for (row, session) in rows.iter_mut().zip(&sessions) {
+            row.insert(NODE, node(session));
+        }
+    }
     if has_titles {
         columns.insert(TITLE, "TITLE");
         for (row, session) in rows.iter_mut().zip(&sessions) {
@@ -65,6 +72,9 @@ pub(crate) fn show(args: &ShowArgs) -> Result<(), ClientError> {
         None => text(&session, "state").to_owned(),
     };
     field("state", &state);
+    if session["homeNode"].is_string() {
+        field("node", &node(&session));
+    }
     for name in ["user", "service", "remote"] {
         if let Some(value) = session[name].as_str() {
             field(name, value);
@@ -228,6 +238,16 @@ fn row(session: &Value, now: Timestamp) -> Vec<String> {
     ]
 }
 
+/// The node of a cluster that runs the session, and the one that it was created on if that is another.
+fn node(session: &Value) -> String {
+    let (node, home) = (text(session, "node"), text(session, "homeNode"));
+    match node {
+        "" => format!("- (of {home})"),
+        node if node == home => node.to_owned(),
+        node => format!("{node} (of {home})"),
+    }
+}
+
 fn job_row(job: &Value, now: Timestamp) -> Vec<String> {
     let submitted = Timestamp::from_millis(job["submitted"].as_u64().unwrap_or_default());
     let took = match job["durationMillis"].as_u64() {
@@ -305,6 +325,9 @@ pub(crate) fn print(words: &str) -> Result<(), ClientError> {
 const COLUMNS: [&str; 7] = [
     "NUMBER", "SESSION", "USER", "STATE", "SERVICE", "CREATED", "COMMAND",
 ];
+
+/// The place of the node's column, which is there if the server is one of several nodes.
+const NODE: usize = 5;
 
 /// The place of the title's column, which is there if one of the sessions has a title.
 const TITLE: usize = 3;

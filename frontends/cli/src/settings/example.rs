@@ -4,6 +4,7 @@
 //! `REJOIN_WRITE_EXAMPLE=1 cargo test --bin rejoin example` rewrites the file.
 
 use super::Settings;
+use super::cluster::{ClusterTable, NODES};
 use clap::{Arg, Args as _, Command};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -37,6 +38,25 @@ const HEAD: &str = "\
 #
 # Settings whose names begin with a frontend's name can also be in a table at the end of the file:
 # `[frontends.maxscale]` with `listen = …` is the same as `maxscale-listen = …`.
+";
+
+const CLUSTER: &str = "
+# ── Several nodes ──
+
+# This server as one of several nodes, which keep their logs on servers of NATS: any of them serves any
+# session, and another one goes on when this one dies. Only in builds with the feature `cluster`. As flags:
+# --node, and --cluster for `nats`; the others begin with --cluster.
+
+#[cluster]
+#nats = [\"nats://a:4222\", \"nats://b:4222\", \"nats://c:4222\"]
+#node = \"n1\"
+#name = \"rejoin\"
+#monitoring = [\"a:8222\", \"b:8222\", \"c:8222\"]
+#replicas = 3
+#user = \"rejoin\"
+#password-file = \"/etc/rejoin/nats.password\"
+#token-file = \"/etc/rejoin/nats.token\"
+#cacert = \"/etc/rejoin/nats-ca.pem\"
 ";
 
 const SERVICES: &str = "
@@ -102,10 +122,37 @@ fn every_setting_in_a_file_is_also_a_flag() {
         .map(Into::into)
         // Tables repeat other settings, and the last is an old name.
         .filter(|key: &String| {
-            key != "frontends" && key != "services" && key != "notify" && key != "operate-listen"
+            let is_table = ["cluster", "frontends", "services", "notify"].contains(&key.as_str());
+            !is_table && key != "operate-listen"
         })
         .collect();
     assert_eq!(keys, flags);
+}
+
+#[test]
+fn every_setting_of_a_cluster_is_a_flag_and_in_the_example() {
+    let command = Settings::augment_args(Command::new("serve"));
+    let of_nodes = command
+        .get_arguments()
+        .filter(|argument| argument.get_help_heading() == Some(NODES));
+    let flags: BTreeSet<_> = of_nodes
+        .map(|argument| match &*name(argument) {
+            "cluster" => "nats".to_owned(),
+            flag => flag.strip_prefix("cluster-").unwrap_or(flag).to_owned(),
+        })
+        .collect();
+    let error = toml::from_str::<ClusterTable>("no-such-setting = 1").unwrap_err();
+    let (_, names) = error.message().split_once("expected one of ").unwrap();
+    let keys: BTreeSet<_> = names
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(Into::into)
+        .collect();
+    assert_eq!(keys, flags);
+    let shown = CLUSTER.lines().filter_map(|line| line.split_once(" = "));
+    let shown = shown.map(|(key, _)| key.trim_start_matches('#').to_owned());
+    assert_eq!(shown.collect::<BTreeSet<_>>(), flags);
 }
 
 #[test]
@@ -144,8 +191,8 @@ fn the_example_with_every_setting_enabled_is_valid() {
     let table: toml::Table = all.parse().unwrap();
     assert_eq!(
         table.len(),
-        arguments().len() + 2,
-        "and the services and webhooks"
+        arguments().len() + 3,
+        "and the cluster, the services and the webhooks"
     );
     toml::from_str::<Settings>(&all).unwrap();
 }
@@ -171,7 +218,7 @@ fn example() -> String {
         }
         let _ = writeln!(example, "#{} = {value}", name(&argument));
     }
-    example + SERVICES + WEBHOOKS
+    example + CLUSTER + SERVICES + WEBHOOKS
 }
 
 /// The arguments, grouped by heading as in the help.
@@ -188,7 +235,9 @@ fn arguments() -> Vec<Arg> {
         let own = argument.get_help_heading();
         headings.iter().position(|it| it.as_deref() == own)
     };
-    let mut arguments: Vec<_> = command.get_arguments().cloned().collect();
+    // These are in a table of their own.
+    let is_flat = |argument: &&Arg| argument.get_help_heading() != Some(NODES);
+    let mut arguments: Vec<_> = command.get_arguments().filter(is_flat).cloned().collect();
     arguments.sort_by_key(place);
     arguments
 }

@@ -1,5 +1,6 @@
 //! The settings of `rejoin serve`: one structure for flags, environment variables and the file.
 
+mod cluster;
 #[cfg(test)]
 mod example;
 mod frontends;
@@ -9,6 +10,9 @@ mod webhooks;
 
 use crate::commands::keeper::KEEPER;
 use clap::ValueEnum;
+use cluster::ClusterTable;
+#[cfg(feature = "cluster")]
+pub(crate) use cluster::NodeSettings;
 use frontends::Frontends;
 use logging::LogRequests;
 pub(crate) use logging::{LogFormat, LogLevel};
@@ -282,6 +286,10 @@ pub(crate) struct Settings {
     /// 500 and above. Queries, headers and bodies are never logged [default: failed]
     #[arg(long, value_name = "WHICH", env = "REJOIN_LOG_REQUESTS", help_heading = LOGGING)]
     log_requests: Option<LogRequests>,
+
+    // In files, these have a table of their own.
+    #[command(flatten)]
+    cluster: ClusterTable,
 
     // In files only: a table for each frontend, service and webhook.
     #[arg(skip)]
@@ -567,6 +575,7 @@ pub(crate) enum SettingsError {
 macro_rules! first_set {
     ($first:ident, $second:ident; $($name:ident)*) => {
         Settings {
+            cluster: $first.cluster.or($second.cluster),
             frontends: Frontends::default(),
             services: match $first.services.is_empty() {
                 true => $second.services,
@@ -660,6 +669,11 @@ impl Settings {
     /// The services that only some accounts may run commands on.
     pub(crate) fn service_access(&self) -> ServiceAccess {
         services::access(&self.services)
+    }
+
+    /// This server as one of several nodes.
+    pub(crate) fn cluster(&self) -> &ClusterTable {
+        &self.cluster
     }
 
     /// The service on which Arthas' clients run their commands.

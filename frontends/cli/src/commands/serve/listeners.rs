@@ -206,10 +206,7 @@ fn admin_state(
         accounts,
         shell: opened.shell.clone(),
         log: opened.engine.log_metrics().cloned(),
-        log_directory: match opened.is_read_only {
-            true => opened.data.clone(),
-            false => opened.data.join("log"),
-        },
+        log_directory: opened.log_directory.clone(),
         http: shared.metrics.clone(),
         connections_limit: shared.connections_limit,
         bodies: shared.bodies.clone(),

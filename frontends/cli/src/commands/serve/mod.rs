@@ -2,6 +2,11 @@
 //! the reverse order on a signal.
 
 mod access;
+#[cfg(feature = "cluster")]
+mod cluster;
+#[cfg(not(feature = "cluster"))]
+#[path = "alone.rs"]
+mod cluster;
 mod descriptors;
 mod encryption;
 mod init;
@@ -17,8 +22,10 @@ use crate::commands::verify::{check_finished, find_log};
 use crate::offline::OfflineError;
 use crate::settings::{Address, Settings};
 use async_signal::{Signal, Signals};
+use cluster::Member;
 use futures::future::{Either, join, join_all, select};
 use futures::{FutureExt, StreamExt};
+use limits::NATS_PATIENCE;
 use listeners::Listener;
 use log_output::LogOutput;
 use rejoin_admin::WebhookMetrics;
@@ -108,6 +115,10 @@ struct OpenedEngine {
     shell: Option<ShellRunner>,
     /// The server's directory, or the directory of the log if that is only read.
     data: PathBuf,
+    /// The directory of the log that belongs to this server.
+    log_directory: PathBuf,
+    /// If it is one of several nodes.
+    member: Option<Member>,
     is_read_only: bool,
     started_at: Timestamp,
     webhooks: Arc<WebhookMetrics>,
@@ -124,7 +135,7 @@ async fn serve(
     // From here on, a signal shuts the server down cleanly, even while it reads the log.
     let signals = Signals::new([Signal::Term, Signal::Int]).map_err(start_error)?;
     let open_files = descriptors::raise_limit();
-    let opened = open_engine(settings, read_only).await?;
+    let mut opened = open_engine(settings, read_only).await?;
     let sockets = Sockets::of(settings).map_err(start_error)?;
     let servers = listeners::bind(
         settings,
@@ -143,7 +154,11 @@ async fn serve(
         tracing::warn!(%error, "cannot write to standard output");
     }
     notify::ready();
-    serve_until_signal(settings, &opened, servers, signals).await
+    serve_until_signal(settings, &opened, servers, signals).await?;
+    if let Some(member) = opened.member.take() {
+        member.leave().await;
+    }
+    Ok(())
 }
 
 /// Opens the engine on the log of the data directory, or on a log that is only read.
@@ -165,23 +180,38 @@ async fn open_engine(
     if let Some(name) = settings.job_user().filter(|_| read_only.is_none()) {
         shell = shell.with_user(job_user(name)?);
     }
-    let builder = Engine::builder(&data).config(settings.engine());
-    let (builder, log_directory) = match read_only {
+    let (builder, log_directory, mut member) = match read_only {
         Some(directory) => {
             let (log, _) = find_log(directory).map_err(start_error)?;
-            (builder.log_directory(log.clone()).read_only(), log)
+            let builder = Engine::builder(&data).config(settings.engine());
+            (builder.log_directory(log.clone()).read_only(), log, None)
         }
         None => {
             check_finished(&data).map_err(start_error)?;
             let services = settings.services(&shell).map_err(start_error)?;
             check_arthas_service(settings, &services)?;
-            let builder = builder.log_options(settings.log());
+            check_directory(settings, &data)?;
+            let config = settings.engine();
+            let (builder, log, member) = match cluster::join(settings, &config).await? {
+                None => {
+                    let builder = Engine::builder(&data).config(config);
+                    (
+                        builder.log_options(settings.log()),
+                        data.join(LOG_OF_ONE),
+                        None,
+                    )
+                }
+                Some((builder, config, member)) => {
+                    let log = member.log_directory();
+                    (builder.config(config), log, Some(member))
+                }
+            };
             let builder = services
                 .into_iter()
                 .fold(builder, |builder, (name, runner)| {
                     builder.shared_service(name, runner)
                 });
-            (builder, data.join("log"))
+            (builder, log, member)
         }
     };
     let is_read_only = read_only.is_some();
@@ -197,15 +227,44 @@ async fn open_engine(
         OpenError::Invalid(violation) => ServeError::InvalidLog(data.clone(), violation),
         error => start_error(error),
     })?;
+    if let Some(member) = &mut member {
+        member.start(&engine).await?;
+    }
     let shown = if is_read_only { &log_directory } else { &data };
     Ok(OpenedEngine {
         engine,
         shell: (!is_read_only).then_some(shell),
         data: shown.canonicalize().unwrap_or_else(|_| shown.clone()),
+        log_directory: log_directory.canonicalize().unwrap_or(log_directory),
+        member,
         is_read_only,
         started_at,
         webhooks: Arc::default(),
     })
+}
+
+/// The log of a server that is alone, and the copies of the logs of several nodes, in its directory.
+const LOG_OF_ONE: &str = "log";
+const LOGS_OF_NODES: &str = "logs";
+
+/// A server that is alone and a node of a cluster have different logs: neither starts empty in the directory of
+/// the other.
+fn check_directory(settings: &Settings, data: &Path) -> Result<(), ServeError> {
+    let is_node = settings.cluster().is_set();
+    let (other, reason) = match is_node {
+        true => (
+            LOG_OF_ONE,
+            "has the log of a server that is alone: start it without --cluster, or choose another directory",
+        ),
+        false => (
+            LOGS_OF_NODES,
+            "belongs to a node of a cluster: start it with --cluster, or choose another directory",
+        ),
+    };
+    match data.join(other).exists() {
+        false => Ok(()),
+        true => Err(start_error(format!("{} {reason}", data.display()))),
+    }
 }
 
 /// Arthas' clients can't say which service they mean: theirs has to be one of those that there are.
@@ -250,6 +309,9 @@ async fn serve_until_signal(
             None => {}
         }
         notify::stopping();
+        if let Some(member) = &opened.member {
+            member.begin_leaving();
+        }
         engine.begin_closing();
         shutdown.trigger();
         if first.is_none() {
@@ -265,7 +327,7 @@ async fn serve_until_signal(
             shutdown.wait().await;
             match settings.keeps_jobs() {
                 true => engine.shut_down_and_keep_jobs().await,
-                false => engine.shut_down(settings.shutdown_grace()).await,
+                false => shut_down(settings, opened).await,
             }
         };
         join(join_all(servers), shut_down).await
@@ -294,6 +356,24 @@ async fn serve_until_signal(
     match ended {
         Unavailable::ShuttingDown => Ok(()),
         failed => Err(ServeError::Stopped(failed)),
+    }
+}
+
+/// Shuts the engine down. A node does not wait for servers of NATS for ever.
+async fn shut_down(settings: &Settings, opened: &OpenedEngine) -> Unavailable {
+    let grace = settings.shutdown_grace();
+    let ending = pin!(opened.engine.shut_down(grace));
+    let Some(member) = &opened.member else {
+        return ending.await;
+    };
+    let patience = SmolRuntime.timer(grace.saturating_add(NATS_PATIENCE));
+    match select(ending, patience).await {
+        Either::Left((ended, _)) => ended,
+        Either::Right(((), ending)) => {
+            tracing::warn!("the servers of NATS do not answer, ends without them");
+            member.give_up_appends();
+            ending.await
+        }
     }
 }
 
@@ -387,6 +467,9 @@ fn announce(
             ),
             separate => format!("{}: {address}\n", separate.title()),
         };
+    }
+    if let Some(member) = &opened.member {
+        lines += &member.announcement();
     }
     lines += &took_over(opened);
     // One write: some programs read only the first line, and then close the pipe.

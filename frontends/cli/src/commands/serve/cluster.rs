@@ -1,0 +1,154 @@
+//! This server as one of several nodes.
+
+use super::limits::{HOME_PATIENCE, HOME_POLL};
+use super::{ServeError, start_error};
+use crate::settings::{NodeSettings, Settings};
+use rejoin_engine::peers::ClusterStatus;
+use rejoin_engine::{Config, Engine, EngineBuilder, Runtime, SmolRuntime};
+use rejoin_node::{Joined, Membership, MembershipSettings, Process};
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// The part of this server in its cluster.
+pub(super) struct Member {
+    membership: Membership,
+    logs: PathBuf,
+    replicas: usize,
+}
+
+/// Joins the cluster, if the settings name one: finds this node's log, and reads it. Returns the engine on
+/// it and its settings.
+pub(super) async fn join(
+    settings: &Settings,
+    config: &Config,
+) -> Result<Option<(EngineBuilder, Config, Member)>, ServeError> {
+    let Some(node) = settings.cluster().node().map_err(start_error)? else {
+        return Ok(None);
+    };
+    if settings.keeps_jobs() {
+        return Err(start_error(
+            "a node of a cluster can't leave its jobs running at its end, because another node goes on with its \
+             sessions: remove `jobs-at-exit = \"keep\"`",
+        ));
+    }
+    let logs = settings.data().join(LOGS);
+    let NodeSettings {
+        connection,
+        cluster,
+        node,
+        replicas,
+        sync,
+    } = node;
+    let joining = MembershipSettings {
+        connection,
+        cluster: cluster.clone(),
+        node: node.clone(),
+        process: Process(SmolRuntime.random()),
+        replicas,
+        sync,
+        directory: logs.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        limits: config.limits,
+    };
+    let joined = smol::unblock(move || Membership::join(joining)).await;
+    let Joined {
+        home,
+        numbering,
+        membership,
+    } = joined.map_err(|error| {
+        start_error(format!(
+            "node {node} cannot take part in cluster {cluster}: {error}"
+        ))
+    })?;
+    let mut config = config.clone();
+    config.numbering = numbering;
+    config.server.node = Some(node.as_str().into());
+    let builder = Engine::node(home, membership.peers()).runner_directory(settings.data());
+    let member = Member {
+        membership,
+        logs,
+        replicas,
+    };
+    Ok(Some((builder, config, member)))
+}
+
+/// The directory of the copies of all logs, in that of the server.
+const LOGS: &str = "logs";
+
+impl Member {
+    /// Where the copy of this node's log is.
+    pub(super) fn log_directory(&self) -> PathBuf {
+        self.logs.join(self.membership.status().home.to_string())
+    }
+
+    /// Begins to write this node's log and to follow the others. Waits until a node writes it, for a while.
+    pub(super) async fn start(&mut self, engine: &Engine) -> Result<(), ServeError> {
+        self.membership.start(engine).map_err(start_error)?;
+        let tries = HOME_PATIENCE.as_millis() / HOME_POLL.as_millis();
+        for _ in 0..tries {
+            let status = self.membership.status();
+            let is_known = status.logs.len() > usize::from(status.home);
+            if is_known && (engine.owns(status.home) || is_lent(&status)) {
+                break;
+            }
+            SmolRuntime.timer(HOME_POLL).await;
+        }
+        Ok(())
+    }
+
+    /// What the server says at its start: a line about the node and its logs.
+    pub(super) fn announcement(&self) -> String {
+        let status = self.membership.status();
+        let (node, cluster) = (&status.node, &status.cluster);
+        let mut line = format!("Node {node} of cluster {cluster}: ");
+        let home = status.logs.get(&status.home);
+        let owner = home
+            .and_then(|home| home.place.as_ref())
+            .and_then(|it| it.owner.as_ref());
+        let (log, term) = (status.home, home.map_or(0, |home| home.term));
+        let _ = match owner {
+            Some(owner) if owner == node => write!(line, "writes log {log} (term {term})"),
+            Some(owner) => write!(
+                line,
+                "its log {log} is written by node {owner} (term {term}) until no job runs there"
+            ),
+            None => write!(line, "waits for its log {log}"),
+        };
+        let others = status.logs.iter().filter(|(other, _)| **other != log);
+        let others: Vec<_> = others
+            .filter_map(|(other, it)| Some(format!("{other} ({})", it.place.as_ref()?.home)))
+            .collect();
+        let _ = match &*others {
+            [] => writeln!(line, ", and there is no other log yet"),
+            [one] => writeln!(line, ", and follows log {one}"),
+            many => writeln!(line, ", and follows logs {}", many.join(", ")),
+        };
+        if self.replicas == 1 {
+            line += "One server of NATS keeps each record: for tests only, because what its disk loses is lost\n";
+        }
+        line
+    }
+
+    /// Takes no log any more.
+    pub(super) fn begin_leaving(&self) {
+        self.membership.begin_leaving();
+    }
+
+    /// Ends without servers of NATS that don't answer.
+    pub(super) fn give_up_appends(&self) {
+        self.membership.give_up_appends();
+    }
+
+    /// Tells the other nodes that this one has ended.
+    pub(super) async fn leave(self) {
+        let membership = self.membership;
+        smol::unblock(move || membership.leave()).await;
+    }
+}
+
+fn is_lent(status: &ClusterStatus) -> bool {
+    let home = status.logs.get(&status.home);
+    let owner = home.and_then(|home| home.place.as_ref()?.owner.as_ref());
+    // A former run of this node is in the claim until this one has taken the log.
+    owner.is_some_and(|owner| status.nodes.contains_key(owner))
+}

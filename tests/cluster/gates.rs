@@ -1,0 +1,152 @@
+//! What a node refuses to start with: one sentence each, which says what to do.
+
+use crate::arguments;
+use crate::server::{Server, directory, outcome};
+use crate::servers::{Servers, Told};
+use std::path::Path;
+
+/// What a server says that does not start.
+fn refused(data: &Path, arguments: &[String]) -> String {
+    let data = data.to_str().unwrap();
+    let mut all = vec!["serve", "--listen", "127.0.0.1:0", "--data", data];
+    all.extend(arguments.iter().map(String::as_str));
+    let (status, out, err) = outcome(&all);
+    assert_eq!(status.code(), Some(1), "{err}");
+    assert_eq!(out, "", "it listens");
+    let line = err.lines().find(|line| line.starts_with("rejoin: "));
+    line.unwrap_or_else(|| panic!("no reason: {err}"))
+        .to_owned()
+}
+
+fn with(mut arguments: Vec<String>, more: &[&str]) -> Vec<String> {
+    arguments.extend(more.iter().map(|it| (*it).to_owned()));
+    arguments
+}
+
+fn assert_says(said: &str, words: &[&str]) {
+    for word in words {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+}
+
+#[test]
+fn a_node_does_not_start_on_servers_that_may_lose_what_they_acknowledge() {
+    let directory = directory();
+    let data = directory.path().join("data");
+    let lazy = Servers::start(
+        1,
+        Told {
+            syncs: false,
+            ..Told::USUAL
+        },
+    );
+    let one = with(arguments(&lazy, "n1"), &["--cluster-replicas", "1"]);
+    assert_says(
+        &refused(&data, &one),
+        &["does not sync", "sync_interval: always"],
+    );
+    drop(lazy);
+
+    let small = Servers::start(
+        1,
+        Told {
+            max_payload: 512 * 1024,
+            ..Told::USUAL
+        },
+    );
+    let one = with(arguments(&small, "n1"), &["--cluster-replicas", "1"]);
+    assert_says(&refused(&data, &one), &["max_payload", "1 MiB"]);
+    drop(small);
+
+    let alone = Servers::start(1, Told::USUAL);
+    let three = arguments(&alone, "n1");
+    assert_says(&refused(&data, &three), &["1 of 3 servers", "monitoring"]);
+    let monitoring = alone.monitoring();
+    let thrice = [monitoring.clone(), monitoring.clone(), monitoring]
+        .concat()
+        .join(",");
+    let three = with(
+        vec!["--cluster".to_owned(), alone.addresses().join(",")],
+        &["--node", "n1", "--cluster-monitoring", &thrice],
+    );
+    assert_says(&refused(&data, &three), &["refuse stream REJOIN-rejoin-0"]);
+    let nowhere = with(
+        vec!["--cluster".to_owned(), alone.addresses().join(",")],
+        &[
+            "--node",
+            "n1",
+            "--cluster-replicas",
+            "1",
+            "--cluster-monitoring",
+            "127.0.0.1:1",
+        ],
+    );
+    assert_says(
+        &refused(&data, &nowhere),
+        &["did not say whether it syncs", "monitoring"],
+    );
+}
+
+#[test]
+fn a_node_and_a_server_that_is_alone_do_not_share_a_directory() {
+    let nats = Servers::start(1, Told::USUAL);
+    let directory = directory();
+    let (alone, node) = (
+        directory.path().join("alone"),
+        directory.path().join("node"),
+    );
+    assert!(Server::start(&alone, &[]).signal("-TERM").success());
+    let one = with(arguments(&nats, "n1"), &["--cluster-replicas", "1"]);
+    assert_says(
+        &refused(&alone, &one),
+        &["a server that is alone", "--cluster"],
+    );
+
+    let flags: Vec<_> = one.iter().map(String::as_str).collect();
+    let mut server = Server::start(&node, &flags);
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut server.out, &mut line).unwrap();
+    assert_eq!(
+        line,
+        "Node n1 of cluster rejoin: writes log 0 (term 1), and there is no other log yet\n"
+    );
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut server.out, &mut line).unwrap();
+    assert_says(&line, &["One server", "for tests only"]);
+    assert_says(&refused(&node, &one), &["in use"]);
+    let keep = with(one.clone(), &["--jobs-at-exit", "keep"]);
+    assert_says(
+        &refused(&directory.path().join("kept"), &keep),
+        &["jobs-at-exit"],
+    );
+    assert!(server.signal("-TERM").success());
+    assert_says(&refused(&node, &[]), &["belongs to a node of a cluster"]);
+    // Streams with fewer replicas than the node wants.
+    let monitoring = nats.monitoring();
+    let thrice = [monitoring.clone(), monitoring.clone(), monitoring]
+        .concat()
+        .join(",");
+    let three = with(
+        vec!["--cluster".to_owned(), nats.addresses().join(",")],
+        &["--node", "n1", "--cluster-monitoring", &thrice],
+    );
+    assert_says(
+        &refused(&node, &three),
+        &["has 1 replicas and should have 3"],
+    );
+
+    // The servers have lost the stream of which this machine has records.
+    let server = start_one(&nats, &node);
+    server.create();
+    drop(server);
+    drop(nats);
+    let nats = Servers::start(1, Told::USUAL);
+    let one = with(arguments(&nats, "n1"), &["--cluster-replicas", "1"]);
+    assert_says(&refused(&node, &one), &["does not exist", "backup"]);
+}
+
+fn start_one(nats: &Servers, data: &Path) -> Server {
+    let one = with(arguments(nats, "n1"), &["--cluster-replicas", "1"]);
+    let flags: Vec<_> = one.iter().map(String::as_str).collect();
+    Server::start(data, &flags)
+}
