@@ -112,6 +112,15 @@ fn a_log_without_an_owner_goes_to_its_home_and_else_to_one_other() {
 }
 
 #[test]
+fn a_log_that_no_node_has_had_yet_is_left_to_its_home() {
+    let new = claim("n2", None, OTHER, 0);
+    let others = beats(&[&[("n3", 1)]]);
+    let claims = |me: &str| should_claim(7, &new, (&node(me), ME), false, &others);
+    assert!(!claims("n1") && !claims("n3"));
+    assert!(claims("n2"));
+}
+
+#[test]
 fn a_node_takes_back_what_its_former_run_had_and_not_what_a_namesake_took_from_it() {
     let of_namesake = claim("n1", Some("n1"), OTHER, 4);
     let own = claim("n1", Some("n1"), ME, 4);
