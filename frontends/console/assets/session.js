@@ -322,6 +322,10 @@ export class Session {
       return this.#unknown("This link has ended", "Its time is over, or somebody has removed it. Ask for a new one.");
     }
     if (error.status === 401) return this.#on.refused(again);
+    if (error.status === 404 && sharedBy) {
+      const text = "The link shows one session alone, and this is another. With an account, open this session in a new window.";
+      return this.#unknown("Not the session of this link", text);
+    }
     if (error.status === 404) return this.#unknown();
     if (error.status === 410) return this.#unknown("Session deleted", capitalized(error.message));
     if (error.code === "cursor_unknown") {
@@ -342,7 +346,7 @@ export class Session {
     setText(find("name"), title);
     find("session").dataset.known = "no";
     find("blank").hidden = false;
-    find("open-shell").hidden = true;
+    find("open-shell").hidden = find("over").hidden = true;
     setText(find("blank-text"), text);
   }
 

@@ -637,10 +637,11 @@ Exit status:
 
 /// Make, list and remove links to a session.
 ///
-/// Who has the link can watch this session in a browser, without an account: what ran, all output, and
-/// what comes live. Nothing else, and no command can be run by it. A link ends at its time, when it is
-/// removed, and with the account or the token that made it. The server's log says when somebody watches
-/// by it.
+/// Who has the link can watch this session in a browser, without an account: what ran, all output and
+/// what comes live. That includes what was typed, the directory, the names of the accounts that took part
+/// and the addresses that they came from. Of other sessions a link shows nothing, and no command can be
+/// run by it. A link ends at its time, when it is removed, and with the account or the token that made
+/// it. The server's log says when somebody watches by it.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = LINK_EXAMPLES)]
 pub(crate) struct LinkArgs {
