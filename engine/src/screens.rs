@@ -959,7 +959,7 @@ mod tests {
             read: AtomicU64::new(0),
         });
         let worker = Worker {
-            runtime: Arc::new(SmolRuntime::default()),
+            runtime: Arc::new(SmolRuntime),
             committed: Arc::new(Committed::new(views, 0)),
             folds: BTreeMap::new(),
             kept: Arc::default(),

@@ -259,7 +259,51 @@ fn a_receiver_that_fails_is_told_once_it_takes_it_though_the_server_was_killed_m
         let signature = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
         assert_eq!(it.headers["webhook-signature"], signature);
     }
-    assert_eq!(metric(&server, "rejoin_webhook_waiting "), 0);
+    wait_until("nothing waits", || {
+        metric(&server, "rejoin_webhook_waiting ") == 0
+    });
+}
+
+#[test]
+fn what_waits_for_a_receiver_says_nothing_of_a_session_that_was_deleted_meanwhile() {
+    let data = directory();
+    let receiver = Receiver::start(500);
+    let file = config(data.path(), &table(&receiver, "attempts = 100"));
+    let server = Server::start(data.path(), &["--config", &file]);
+    post(&server, "/sessions", &json!({}));
+    let headers = [("content-type", "application/json")];
+    let patch = json!({"title": "SECRET title", "labels": {"env": "SECRET-label"}}).to_string();
+    let mut client = server.client();
+    let patched = client.request("PATCH", "/sessions/1", &headers, patch.as_bytes());
+    assert_eq!(patched.unwrap().status, 200);
+    run(&server, 1, "echo SECRET command; exit 3");
+    wait_until("it was tried", || !receiver.told().is_empty());
+    let id = receiver.told()[0].id().to_owned();
+    let path = "/sessions/1/records";
+    let deleted = server.client().request("DELETE", path, &[], b"").unwrap();
+    assert!(deleted.status < 300, "{}", deleted.text());
+    let before = receiver.told().len();
+    // One attempt may have been on its way.
+    wait_until("it was tried again", || receiver.told().len() > before + 1);
+    receiver.answer(200);
+    wait_until("it is told", || !receiver.taken().is_empty());
+    let told = receiver.taken()[0].clone();
+    assert_eq!(told.id(), id);
+    let body = told.json();
+    assert_eq!(body["type"], "job.failed");
+    for (name, value) in [
+        ("removed", json!(true)),
+        ("session", json!(1)),
+        ("status", json!(3)),
+        ("title", Value::Null),
+        ("statement", Value::Null),
+        ("labels", json!({})),
+    ] {
+        assert_eq!(body["data"][name], value, "{name}: {body}");
+    }
+    for it in receiver.taken() {
+        assert!(!it.body.contains("SECRET"), "{}", it.body);
+    }
 }
 
 #[test]

@@ -120,11 +120,13 @@ impl Rejection {
     }
 
     /// Whether the same command may be accepted later.
-    pub const fn is_retryable(self) -> bool {
-        matches!(
-            self,
-            Self::JobRunning(_) | Self::NoForegroundJob | Self::TooMany { .. }
-        )
+    pub fn is_retryable(self) -> bool {
+        match self {
+            Self::JobRunning(_) | Self::NoForegroundJob => true,
+            // There will be room for others; one description is as large as it is.
+            Self::TooMany { what, .. } => what != "labels",
+            _ => false,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::log::StreamLog;
 use crate::open::{Opening, StreamOpenError};
-use rejoin_cluster::{Chain, LogServer, NodeName};
+use rejoin_cluster::{Chain, Claim, LogServer, NodeName};
 use rejoin_core::Record;
 use rejoin_log::{Log, LogReader, SegmentLog};
 use std::fmt;
@@ -33,6 +33,8 @@ pub struct Taken<S> {
     pub log: StreamLog<S>,
     /// The records that were not read before.
     pub records: Vec<Arc<Record>>,
+    /// The node that wrote the log before. None: that is in no message that this follower has read.
+    pub from: Option<NodeName>,
 }
 
 /// A log could not be taken. It is still followed.
@@ -72,25 +74,30 @@ impl<S: LogServer + Send> Follower<S> {
         Ok((has_answered || !read.is_empty()).then_some(read))
     }
 
-    /// Takes the log from the node that has it, or that has let it go. All records that were not read before
-    /// are returned; the log is then this node's.
+    /// Takes the log from the node that has it, or that has let it go, if `should` says so of its claim as it
+    /// is now: what was known of it before may be old. All records that were not read before are returned; the
+    /// log is then this node's.
     ///
     /// Safe whatever the other node does: it is fenced, and its jobs are lost. Blocks, up to a minute if the
     /// servers don't answer.
     ///
     /// # Errors
     ///
-    /// As [`StreamOptions::open`](crate::StreamOptions::open).
-    pub fn take(mut self) -> Result<Taken<S>, Box<NotTaken<S>>> {
-        self.opening.options_mut().take = true;
+    /// As [`StreamOptions::open`](crate::StreamOptions::open); [`StreamOpenError::Lost`], too, if it should not be
+    /// taken.
+    pub fn take(mut self, should: &dyn Fn(&Claim) -> bool) -> Result<Taken<S>, Box<NotTaken<S>>> {
         let (copy, mut read) = (&mut self.copy, Vec::new());
-        let held = self.opening.take_log(&mut self.chain, &mut |records| {
+        let mut append = |records: &[Arc<Record>]| {
             copy.append(records)?;
             read.extend_from_slice(records);
             Ok(())
-        });
+        };
+        let held = self
+            .opening
+            .take_log(&mut self.chain, &mut append, Some(should));
         match held {
             Ok(held) => Ok(Taken {
+                from: self.opening.writer_before.take(),
                 log: self.opening.into_log(self.copy, held),
                 records: read,
             }),

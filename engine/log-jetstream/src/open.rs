@@ -207,6 +207,10 @@ pub(crate) struct Opening<S> {
     parts_position: u64,
     /// The node that has written the last owner message that was read.
     pub(crate) owner: Option<NodeName>,
+    /// As `owner`, also if it has let the log go since.
+    writer: Option<NodeName>,
+    /// The writer before that one.
+    pub(crate) writer_before: Option<NodeName>,
 }
 
 impl<S: LogServer + Send> Opening<S> {
@@ -225,13 +229,15 @@ impl<S: LogServer + Send> Opening<S> {
             parts: Vec::new(),
             parts_position: 0,
             owner: None,
+            writer: None,
+            writer_before: None,
         }
     }
 
     fn run(&mut self, copy: LogId, take: Take<'_>) -> Result<Held, StreamOpenError> {
         // Most of the tail is read before the log is taken, so that it has an owner again soon.
         let mut chain = self.read_up(copy, take)?;
-        self.take_log(&mut chain, take)
+        self.take_log(&mut chain, take, None)
     }
 
     /// Reads all that the stream has now.
@@ -251,9 +257,10 @@ impl<S: LogServer + Send> Opening<S> {
         &mut self,
         chain: &mut Chain,
         take: Take<'_>,
+        should: Option<&dyn Fn(&Claim) -> bool>,
     ) -> Result<Held, StreamOpenError> {
         self.patience = Patience::of(OPENING);
-        let held = self.acquire()?;
+        let held = self.acquire(should)?;
         self.catch_up(chain, held.end().number, take)?;
         if chain.link() == held.end() {
             Ok(held)
@@ -270,10 +277,6 @@ impl<S: LogServer + Send> Opening<S> {
             ..
         } = self.options;
         StreamLog::new(self.server, copy, held, number, (node, process))
-    }
-
-    pub(crate) fn options_mut(&mut self) -> &mut StreamOptions {
-        &mut self.options
     }
 
     /// Reads what has come since. False: the servers did not answer.
@@ -448,6 +451,7 @@ impl<S: LogServer + Send> Opening<S> {
             MessageKind::Owner => {
                 let said: Option<Announcement> = serde_json::from_slice(&message.body).ok();
                 self.owner = said.and_then(|said| said.node.parse().ok());
+                self.writer_before = std::mem::replace(&mut self.writer, self.owner.clone());
                 return Ok(());
             }
             MessageKind::LetGo => {
@@ -502,7 +506,11 @@ impl<S: LogServer + Send> Opening<S> {
         }
     }
 
-    fn acquire(&mut self) -> Result<Held, StreamOpenError> {
+    /// `should` decides by the claim as it is now. None: as the options say.
+    fn acquire(
+        &mut self,
+        should: Option<&dyn Fn(&Claim) -> bool>,
+    ) -> Result<Held, StreamOpenError> {
         let me = (&self.options.node, self.options.process);
         let key = claim_key(self.options.number);
         let entry = loop {
@@ -519,7 +527,11 @@ impl<S: LogServer + Send> Opening<S> {
             let reason = "the entry of the log in the key-value store is not a claim";
             return Err(StreamOpenError::Refused(reason.to_owned()));
         }
-        if let Some((_, claim)) = &found
+        if let (Some(should), Some((_, claim))) = (should, &found) {
+            if !should(claim) {
+                return Err(StreamOpenError::Lost);
+            }
+        } else if let Some((_, claim)) = &found
             && let Some(owner) = &claim.owner
             && !self.options.take
             && !should_claim(self.options.number, claim, me, false, &Beats::new())

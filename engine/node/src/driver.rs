@@ -159,7 +159,8 @@ impl Driver {
         follower: Follower<JetStream>,
     ) -> Result<Box<Taken<JetStream>>, Box<NotTaken<JetStream>>> {
         let before = follower.position();
-        let taken = follower.take();
+        // What this node knows of the claim is up to a second old.
+        let taken = follower.take(&|claim| self.should_take(claim));
         let records = match &taken {
             Ok(taken) => &taken.records,
             Err(not) => &not.records,
@@ -179,8 +180,10 @@ impl Driver {
             .position(log)
             .ok_or("its records can't be read")?;
         lock(&self.shared.appends).insert(log, stop);
-        let is_from_another = before.owner.as_ref().is_some_and(|owner| owner != me)
-            || (before.owner.is_none() && before.home != *me);
+        let is_from_another = match &taken.from {
+            Some(writer) => writer != me,
+            None => before.home != *me,
+        };
         let by = is_from_another.then(|| {
             Arc::new(NodeTerm {
                 node: me.as_str().into(),

@@ -10,14 +10,18 @@ use rejoin_engine::{Description, JobState, JobView, Outcome, SessionView};
 /// service, its address or one of the commands that the engine remembers, or that has it as its number
 /// (`#17`), its state or the result of its last command. Upper and lower case are the same. Several
 /// words in double quotes are one. `title:`, `label:`, `user:`, `service:`, `command:`, `state:` and
-/// `result:` before a word say what it is about; with these two, several names can be given, with commas
-/// between them: `result:failed,lost`.
+/// `result:` before a word say what it is about. With these two, several names can be given, with commas
+/// between them: `result:failed,lost`. Other letters, a colon and a letter are refused, because they look like
+/// a field that there is not; in quotes they are text. `localhost:8080`, `http://x` and `std::io` are text.
 ///
 /// ```
 /// use rejoin_search::SessionQuery;
 ///
 /// assert!(SessionQuery::parse(r#"label:env=live "make test" result:failed"#).is_ok());
 /// assert!(SessionQuery::parse("state:busy").is_err());
+/// assert!(SessionQuery::parse("owner:ann").is_err());
+/// assert!(SessionQuery::parse(r#""owner:ann""#).is_ok());
+/// assert!(SessionQuery::parse("localhost:8080").is_ok());
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct SessionQuery {
@@ -30,6 +34,12 @@ pub enum QueryError {
     /// It is too long.
     #[error("a query has {QUERY_BYTES} bytes and {QUERY_WORDS} words at most")]
     Length,
+    /// A word is about something that can't be asked for.
+    #[error(
+        "`{0}:` can't be asked for, only {all}; a text that has a colon goes in quotes, as in \"{0}:…\"",
+        all = FIELDS.map(|field| format!("{field}:")).join(", ")
+    )]
+    Field(String),
     /// There is no such state or result.
     #[error("`{field}:{name}` finds nothing: the names are {names}")]
     Name {
@@ -128,6 +138,7 @@ impl Word {
             }
         };
         Ok(match field {
+            UNKNOWN => return Err(QueryError::Field(word)),
             "title" => Self::Title(Text::new(&word)?),
             "user" => Self::User(Text::new(&word)?),
             "service" => Self::Service(Text::new(&word)?),
@@ -218,6 +229,11 @@ fn split(query: &str) -> Vec<(&str, String)> {
             let after = rest.strip_prefix(field);
             after.is_some_and(|after| after.starts_with(':'))
         });
+        if field.is_none()
+            && let Some(name) = unknown_field(rest)
+        {
+            words.push((UNKNOWN, name.to_owned()));
+        }
         let value = field.and_then(|field| rest.get(field.len() + 1..));
         let value = value.filter(|value| value.starts_with(|it: char| !it.is_whitespace()));
         let (field, value) = match (field, value) {
@@ -245,6 +261,18 @@ fn split(query: &str) -> Vec<(&str, String)> {
     }
     words
 }
+
+/// The name in front of a word, if it looks like a field: letters, a colon, and a letter or a quote. Hosts with
+/// ports, addresses, times and paths of code don't.
+fn unknown_field(rest: &str) -> Option<&str> {
+    let (name, after) = rest.split_once(':')?;
+    let is_name = name.len() > 1 && name.bytes().all(|it| it.is_ascii_alphabetic());
+    let is_before_word = after.starts_with(|it: char| it.is_alphabetic() || it == '"');
+    (is_name && is_before_word).then_some(name)
+}
+
+/// Stands before a name that is no field.
+const UNKNOWN: &str = ":";
 
 const FIELDS: [&str; 7] = [
     "title", "label", "user", "service", "command", "state", "result",
@@ -286,6 +314,25 @@ mod tests {
             "`result:bad` finds nothing: the names are completed, failed, interrupted, timed-out, lost"
         );
         assert!(SessionQuery::parse("result:failed,Lost").is_ok());
+        assert_eq!(
+            error("make owner:ann"),
+            "`owner:` can't be asked for, only title:, label:, user:, service:, command:, state:, \
+             result:; a text that has a colon goes in quotes, as in \"owner:…\""
+        );
+        assert!(error("Title:x").starts_with("`Title:`"));
+        assert!(error("name:\"a b\"").starts_with("`name:`"));
+        for text in [
+            r#""owner:ann""#,
+            "localhost:8080",
+            "http://x:80",
+            "std::io",
+            "foo:",
+            "C:\\x",
+            "12:30",
+            "::1",
+        ] {
+            assert!(SessionQuery::parse(text).is_ok(), "{text}");
+        }
         let long = "x ".repeat(QUERY_WORDS + 1);
         assert_eq!(SessionQuery::parse(&long).unwrap_err(), QueryError::Length);
     }

@@ -63,7 +63,7 @@ pub struct WebhookMetrics {
     pub failed: Counter,
     /// Messages that were given up after too many attempts.
     pub given_up: Counter,
-    /// Messages that were dropped because too many waited.
+    /// Messages whose session was removed before they were held in memory.
     pub dropped: Counter,
     /// Messages that wait or are being sent.
     pub waiting: Gauge,

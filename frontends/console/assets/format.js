@@ -119,3 +119,9 @@ export function counted(count, noun) {
 function pad(number) {
   return String(number).padStart(2, "0");
 }
+
+/** A title or label of an old log: characters that change the direction of text, or can't be seen, as escapes. */
+export function harmless(text) {
+  const escaped = (it) => `\\u{${it.codePointAt(0).toString(16)}}`;
+  return text.replace(/[\p{Cc}\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/gu, escaped);
+}

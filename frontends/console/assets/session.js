@@ -20,7 +20,7 @@ import { Follower } from "./stream.js";
 import { Timeline } from "./timeline.js";
 import { Transcript } from "./transcript.js";
 import { Viewers } from "./viewers.js";
-import { badge, capitalized, closing, jobStatus } from "./format.js";
+import { badge, capitalized, closing, harmless, jobStatus } from "./format.js";
 
 /** One session at a time. `on.refused` is called when a request needs a login. */
 export class Session {
@@ -459,7 +459,7 @@ export class Session {
     const startedAt = new Date(created).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
     setText(find("name"), called);
     const known = title ? `#${number}${user ? ` ${user}` : ""}` : null;
-    const labelled = Object.entries(labels).map(([key, value]) => `${key}=${value}`).join(" ");
+    const labelled = Object.entries(labels).map(([key, value]) => harmless(`${key}=${value}`)).join(" ");
     setText(find("about"), [known, labelled, service, `started ${startedAt}`, remote && `from ${remote}`].filter(Boolean).join(" · "));
     const running = this.#transcript.current;
     this.notifier.setTitle(`${running ? "● " : ""}${running?.lines[0].text ?? called} · Rejoin`);

@@ -4,7 +4,7 @@ import { listSessions, now } from "./api.js";
 import { find, make, setText } from "./dom.js";
 import { LIST_PACE, LISTED_SESSIONS, MOST_LIST_REQUESTS, MOST_LISTED_SESSIONS, SEARCH_PAUSE } from "./limits.js";
 import { address, sharedBy } from "./route.js";
-import { ago, counted, duration } from "./format.js";
+import { ago, counted, duration, harmless } from "./format.js";
 import { stateIcon } from "./render.js";
 import { listTitle } from "./role.js";
 
@@ -156,7 +156,7 @@ export class Sessions {
     const [dot, who, when, what] = link.children;
     drawState(dot, session);
     setText(who, name(session));
-    link.title = Object.entries(session.labels).map(([key, value]) => `${key}=${value}`).join(" ");
+    link.title = harmless(Object.entries(session.labels).map(([key, value]) => `${key}=${value}`).join(" "));
     setText(when, beside(session));
     setText(what, doing(session));
     if (session.id === this.#chosen) link.setAttribute("aria-current", "page");
@@ -167,7 +167,7 @@ export class Sessions {
 
 /** What a session is called: its title, or its number and user. */
 export function name(session) {
-  if (session.title) return session.title;
+  if (session.title) return harmless(session.title);
   return session.user ? `#${session.number} ${session.user}` : `Session #${session.number}`;
 }
 

@@ -74,10 +74,34 @@ fn checked(labels: Labels) -> Result<BTreeMap<Arc<str>, Option<Arc<str>>>, Fault
 }
 
 fn check(text: &str, what: &str) -> Result<(), Fault> {
-    match text.chars().any(char::is_control) {
-        true => Err(Fault::RequestInvalid(format!(
-            "the {what} cannot contain control characters"
-        ))),
-        false => Ok(()),
+    let refused = |why: &str| Err(Fault::RequestInvalid(format!("the {what} {why}")));
+    if text.chars().any(char::is_control) {
+        return refused("cannot contain control characters");
     }
+    if text.chars().any(changes_direction) {
+        return refused(
+            "cannot contain characters that change the direction of text (U+061C, U+200E, U+200F, \
+             U+202A to U+202E and U+2066 to U+2069)",
+        );
+    }
+    match text.is_empty() || !text.chars().all(is_invisible) {
+        true => Ok(()),
+        false => refused("needs a character that can be seen"),
+    }
+}
+
+/// Whether a character makes what follows look as another text.
+const fn changes_direction(it: char) -> bool {
+    matches!(it,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Whether a character shows nothing: spaces, and those that only change others or join them.
+fn is_invisible(it: char) -> bool {
+    it.is_whitespace()
+        || matches!(it,
+            '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2065}'
+            | '\u{206a}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}')
 }

@@ -351,6 +351,9 @@ fn command_status(error: &CommandError) -> StatusCode {
             | Rejection::SessionNotFound(_) => StatusCode::NOT_FOUND,
             Rejection::InvalidSize(_) => StatusCode::BAD_REQUEST,
             Rejection::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Rejection::TooMany { .. } if !rejection.is_retryable() => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Rejection::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Rejection::CursorAhead
             | Rejection::InputEnded(_)

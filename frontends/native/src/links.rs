@@ -124,6 +124,7 @@ impl Native {
             return Err(unknown());
         }
         http.log_session(session);
+        http.log_link(link.clone());
         let visit = Visit {
             visits: self.visits.clone(),
             engine: self.engine_for(&caller, http),

@@ -207,7 +207,7 @@ pub(crate) fn lifetime(name: &str, value: &str) -> Result<Duration, Fault> {
     });
     parsed.flatten().ok_or_else(|| {
         Fault::RequestInvalid(format!(
-            "`{name}` must be a time such as 90s, 15m, 12h or 90d"
+            "`{name}` must be a time such as 90s, 15m, 12h or 90d, longer than zero"
         ))
     })
 }

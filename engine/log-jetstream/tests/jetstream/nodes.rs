@@ -54,7 +54,7 @@ fn a_follower_reads_on_through_an_election_and_takes_the_log_when_its_owner_slee
         "an election of the servers changes no owner"
     );
     log.append(&[record(1, 21)]).unwrap();
-    let mut taken = follower.take().unwrap().log;
+    let mut taken = follower.take(&|_| true).unwrap().log;
     assert_eq!((taken.term(), read(&taken, 1)), (2, up_to(21)));
     log.append(&[record(1, 22)]).unwrap_err();
     taken.append(&[record(1, 22)]).unwrap();

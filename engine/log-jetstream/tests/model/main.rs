@@ -323,15 +323,19 @@ fn a_follower_takes_the_log_with_all_that_was_told_and_the_former_owner_is_fence
     assert_eq!(read_up_to(&mut follower, 2), [(session(1), 2)]);
     // What it has not read yet is given when it takes the log.
     log.append(&[record(1, 3), record(1, 4)]).unwrap();
+    let claimed = |claim: &rejoin_cluster::Claim| claim.term == 9;
+    let follower = follower.take(&claimed).unwrap_err().follower;
     let Taken {
         log: mut taken,
         records,
-    } = follower.take().unwrap();
+        from,
+    } = follower.take(&|_| true).unwrap();
     let sequences: Vec<_> = records.iter().map(|it| it.sequence.0).collect();
     assert_eq!((sequences, taken.term()), (vec![3, 4], 2));
+    assert_eq!(from.as_ref().map(NodeName::as_str), Some("n1"));
     assert!(matches!(
         log.append(&[record(1, 5)]),
-        Err(AppendError::Poisoned(_))
+        Err(AppendError::Fenced(_))
     ));
     taken.append(&[record(1, 5)]).unwrap();
     assert_eq!(read(&taken, 1), up_to(5));
@@ -351,7 +355,7 @@ fn a_follower_takes_the_log_with_all_that_was_told_and_the_former_owner_is_fence
         other.read().unwrap();
     }
     assert_eq!(other.owner(), (2, None));
-    let third = other.take().unwrap().log;
+    let third = other.take(&|_| true).unwrap().log;
     assert_eq!(third.term(), 3);
 }
 

@@ -180,7 +180,7 @@ fn a_node_that_ends_cleanly_hands_its_log_over_and_gets_it_back() {
         until("the other node writes it", || two.engine.owns(0)).await;
         let job = session.run("echo here").await.unwrap().job;
         let events = up_to_end(&session, job).await;
-        assert!(has_printed(&events, "here"));
+        assert!(has_printed(&events, "here"), "{events:#?}");
         let by = |event: &Event| match event {
             Event::SessionTakenOver { by } => Some((by.node.to_string(), by.term)),
             _ => None,
@@ -193,7 +193,11 @@ fn a_node_that_ends_cleanly_hands_its_log_over_and_gets_it_back() {
         let session = one.session(id).await;
         let job = session.run("echo back").await.unwrap().job;
         let events = up_to_end(&session, job).await;
-        assert!(has_printed(&events, "here") && has_printed(&events, "back"));
+        let has_both = has_printed(&events, "here") && has_printed(&events, "back");
+        assert!(has_both, "{events:#?}");
+        // Each change of the node is said once, and nobody has taken it in between.
+        let moves: Vec<_> = events.iter().filter_map(by).collect();
+        assert_eq!(moves, [("n2".to_owned(), 2), ("n1".to_owned(), 3)]);
         one.leave().await;
         two.leave().await;
     });

@@ -459,8 +459,9 @@ mod tests {
             r#"{"sequence":5,"at":6,"type":"of-tomorrow","job":9,"sea":[1]}"#,
             r#"{"sequence":6,"at":7,"type":"result","job":9,"result":{"type":"shell","stream":"stdout","content":"a\n"}}"#,
             r#"{"sequence":7,"at":7,"type":"result","job":9,"result":{ "b":1.0,"a":"\u0041" }}"#,
-            r#"{"sequence":8,"at":8,"type":"job-finished","job":9,"message":"no","outcome":"failed","status":3}"#,
-            r#"{"sequence":9,"at":8,"type":"session-closed","cause":"idle"}"#,
+            r#"{"sequence":8,"at":8,"type":"session-resumed","node":"n2","term":7}"#,
+            r#"{"sequence":9,"at":8,"type":"job-finished","job":9,"message":"no","outcome":"failed","status":3}"#,
+            r#"{"sequence":10,"at":8,"type":"session-closed","cause":"idle"}"#,
         ];
         let view = View {
             all: false,
@@ -474,6 +475,7 @@ mod tests {
         }
         let expected = "[session 3 created by anna on the service shell]\n[job 9 is of ada (token ci, mcp, [::1]:9)]\n$ cat &\n\
             [job 9: 2 bytes of input, then end of input]\na\n{\n  \"a\": \"A\",\n  \"b\": 1.0\n}\n\
+            [node n2 took over: the next command begins in the start directory]\n\
             [job 9 failed, status 3: no]\n[session closed: idle]\n";
         assert_eq!(String::from_utf8(seen).unwrap(), expected);
     }

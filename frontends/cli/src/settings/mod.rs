@@ -650,7 +650,11 @@ impl Settings {
 
     /// Who is told when a job has ended or a session was closed.
     pub(crate) fn webhooks(&self) -> Result<Vec<Webhook>, WebhookError> {
-        webhooks::webhooks(&self.notify)
+        let services = match self.services.is_empty() {
+            true => vec!["shell"],
+            false => self.services.keys().map(String::as_str).collect(),
+        };
+        webhooks::webhooks(&self.notify, &services)
     }
 
     /// The services that only some accounts may run commands on.

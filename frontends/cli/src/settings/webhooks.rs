@@ -143,27 +143,37 @@ enum Problem {
     ReadableByOthers(PathBuf),
     #[error("the environment variable {0} is not set")]
     NoVariable(String),
-    #[error("the secret must have 24 bytes or more: take the output of `openssl rand -base64 32`")]
+    #[error(
+        "the secret must have 24 bytes or more: take the output of \
+         `echo whsec_$(openssl rand -base64 32)`"
+    )]
     ShortSecret,
+    #[error("`services`: there is no service called {0}, only {1}")]
+    Service(String, String),
     #[error("`attempts` must be 1 to 100")]
     Attempts,
     #[error("`timeout`, `first-pause` and `longest-pause` must be 1ms to 1h")]
     Pause,
 }
 
-/// The webhooks of the tables.
-pub(super) fn webhooks(tables: &WebhookTables) -> Result<Vec<Webhook>, WebhookError> {
+/// The webhooks of the tables, on a server with these services.
+pub(super) fn webhooks(
+    tables: &WebhookTables,
+    services: &[&str],
+) -> Result<Vec<Webhook>, WebhookError> {
     let webhook = |(name, table): (&String, &WebhookTable)| {
-        table.webhook(name).map_err(|problem| WebhookError {
-            name: name.clone(),
-            problem,
-        })
+        table
+            .webhook(name, services)
+            .map_err(|problem| WebhookError {
+                name: name.clone(),
+                problem,
+            })
     };
     tables.iter().map(webhook).collect()
 }
 
 impl WebhookTable {
-    fn webhook(&self, name: &str) -> Result<Webhook, Problem> {
+    fn webhook(&self, name: &str, services: &[&str]) -> Result<Webhook, Problem> {
         if !is_name(name) {
             return Err(Problem::Name);
         }
@@ -174,6 +184,13 @@ impl WebhookTable {
         }
         if url.scheme() == "http" && !self.allow_http {
             return Err(Problem::Unencrypted);
+        }
+        let named = self.services.iter().flatten();
+        if let Some(unknown) = named
+            .into_iter()
+            .find(|it| !services.contains(&it.as_str()))
+        {
+            return Err(Problem::Service(unknown.clone(), services.join(", ")));
         }
         let console = self.console.as_deref().map(|it| it.trim_end_matches('/'));
         let is_address = |it: &str| it.starts_with("https://") || it.starts_with("http://");
@@ -257,7 +274,7 @@ mod tests {
 
     fn problem(options: &str) -> String {
         let table: WebhookTable = toml::from_str(options).unwrap();
-        table.webhook("chat").unwrap_err().to_string()
+        table.webhook("chat", &["shell"]).unwrap_err().to_string()
     }
 
     #[test]
@@ -275,12 +292,41 @@ mod tests {
                 "url = 'https://x.example'\nsecret-env = 'REJOIN_NOT_SET'",
                 "is not set",
             ),
+            (
+                "url = 'https://x.example'\nservices = ['shell', 'nosuch']",
+                "no service called nosuch, only shell",
+            ),
             ("url = 'https://x.example'\nattempts = 0", "1 to 100"),
             ("url = 'https://x.example'\ntimeout = '2h'", "to 1h"),
             ("url = 'https://x.example'\nconsole = 'rejoin'", "`console`"),
         ] {
             let problem = problem(options);
             assert!(problem.contains(words), "{options}: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_secret_means_what_it_means_to_the_libraries_of_standard_webhooks() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("secret");
+        let key = |secret: &str| {
+            std::fs::write(&file, secret).unwrap();
+            let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            std::fs::set_permissions(&file, private).unwrap();
+            let options = format!("url = 'https://x.example'\nsecret-file = {file:?}");
+            let table: WebhookTable = toml::from_str(&options).unwrap();
+            table.webhook("chat", &[]).map(|webhook| webhook.key)
+        };
+        // The secret in the tests of these libraries, and the key that they sign with.
+        let bytes = b"\x31\xf2\x90\xf6\xbf\x06\x29\x8a\xab\x4f\x08\xd4\x3c\x3f\x08\x2c\xf6\x48\xa3\x62\xda\x2d\xa4\xb0";
+        let whole = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n";
+        assert_eq!(key(whole).unwrap(), bytes);
+        // Without the beginning it is the text, as in settings of older servers.
+        let text = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        assert_eq!(key(text).unwrap(), text.as_bytes());
+        for short in ["whsec_MfKQ9r8GKYqr", "whsec_!", "short"] {
+            let problem = key(short).unwrap_err().to_string();
+            assert!(problem.contains("whsec_$(openssl"), "{problem}");
         }
     }
 }

@@ -31,6 +31,7 @@ pub(crate) struct RequestFields(Mutex<Fields>);
 #[derive(Default)]
 struct Fields {
     account: Option<Field>,
+    link: Option<Field>,
     session: Option<Field>,
     job: Option<Field>,
 }
@@ -40,6 +41,10 @@ type Field = Box<dyn Display + Send>;
 impl RequestFields {
     pub(crate) fn set_account(&self, account: impl Display + Send + 'static) {
         self.fields().account = Some(Box::new(account));
+    }
+
+    pub(crate) fn set_link(&self, link: impl Display + Send + 'static) {
+        self.fields().link = Some(Box::new(link));
     }
 
     pub(crate) fn set_session(&self, session: impl Display + Send + 'static) {
@@ -61,6 +66,7 @@ impl fmt::Debug for RequestFields {
         let text = |field: &Option<Field>| field.as_ref().map(ToString::to_string);
         f.debug_struct("RequestFields")
             .field("account", &text(&fields.account))
+            .field("link", &text(&fields.link))
             .field("session", &text(&fields.session))
             .field("job", &text(&fields.job))
             .finish()
@@ -106,6 +112,7 @@ impl LogEntry {
                     seconds = took.as_secs_f64(),
                     bytes,
                     account = fields.account.as_ref().map(tracing::field::display),
+                    link = fields.link.as_ref().map(tracing::field::display),
                     session = fields.session.as_ref().map(tracing::field::display),
                     job = fields.job.as_ref().map(tracing::field::display),
                     peer = self.client.as_ref().map(tracing::field::display),

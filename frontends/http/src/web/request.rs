@@ -163,6 +163,13 @@ impl Request {
         }
     }
 
+    /// Names the link that the request was made with, in the request log: its ID, and not its secret.
+    pub fn log_link(&self, link: impl Display + Send + 'static) {
+        if let Some(fields) = &self.fields {
+            fields.set_link(link);
+        }
+    }
+
     /// Names the job in the request log.
     pub fn log_job(&self, job: impl Display + Send + 'static) {
         if let Some(fields) = &self.fields {

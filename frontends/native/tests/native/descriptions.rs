@@ -65,6 +65,23 @@ fn what_is_no_title_and_no_label_is_refused() {
     let many: Vec<_> = (0..33).map(|it| (it.to_string(), json!("x"))).collect();
     for (change, status, code) in [
         (json!({"title": "a\u{1b}b"}), 400, "request_invalid"),
+        (
+            json!({"title": "abc\u{202e}txt.exe"}),
+            400,
+            "request_invalid",
+        ),
+        (json!({"title": "\u{61c}a"}), 400, "request_invalid"),
+        (
+            json!({"title": "\u{200b} \u{feff}"}),
+            400,
+            "request_invalid",
+        ),
+        (
+            json!({"labels": {"a": "x\u{2066}y"}}),
+            400,
+            "request_invalid",
+        ),
+        (json!({"labels": {"a": "\u{2060}"}}), 400, "request_invalid"),
         (json!({"title": 1}), 400, "request_invalid"),
         (json!({"name": "x"}), 400, "request_invalid"),
         (json!({"labels": {"a b": "x"}}), 400, "request_invalid"),
@@ -72,7 +89,7 @@ fn what_is_no_title_and_no_label_is_refused() {
         (json!({"labels": {"a": "x\n"}}), 400, "request_invalid"),
         (
             json!({"labels": Value::Object(many.into_iter().collect())}),
-            429,
+            422,
             "too_many",
         ),
         (json!({"title": "x".repeat(257)}), 413, "too_long"),

@@ -1,29 +1,30 @@
 //! Webhooks: tells other programs when a job has ended or a session was closed.
 //!
-//! The log is the queue: a file beside it says up to where each webhook has been told. After a restart,
-//! what the log has behind that is told. So each event is told at least once, with the same ID, until it
-//! was told or was given up.
+//! The log is the queue: a file beside it says up to where each webhook has been told. What the log has
+//! behind that is told, also after a restart. So each event is told at least once, with the same ID, or
+//! given up.
 
 mod addresses;
-mod feed;
 mod message;
 mod position;
+mod queue;
 mod sender;
 
 use super::OpenedEngine;
 use crate::settings::Webhook;
-use feed::Feed;
+use futures::future::{Either, select};
 use message::Message;
 use position::Position;
+use queue::Queue;
 use rejoin_admin::WebhookMetrics;
-use rejoin_engine::{Runtime, SmolRuntime};
+use rejoin_engine::{Engine, Event, ReadLimit, Runtime, Sequence, SessionId, SmolRuntime};
 use sender::Sender;
-use smol::channel::{Receiver, bounded};
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Messages that wait for a webhook. Further ones are dropped, which the metrics and the log say.
+/// Messages that are held in memory for a webhook. What follows is read from the log once these were told.
 const WAITING: usize = 1_000;
 
 /// Starts to tell the webhooks of the settings. They are told until the program ends.
@@ -32,28 +33,21 @@ pub(super) fn start(webhooks: Vec<Webhook>, opened: &OpenedEngine) -> io::Result
         return Ok(());
     }
     let metrics = opened.webhooks.clone();
-    let mut feed = Feed::new(opened.engine.clone(), metrics.clone());
     for webhook in webhooks {
         let path = opened.data.join(format!("notify-{}.json", webhook.name));
-        let now = opened.engine.now().at;
-        let position = Position::open(path, now)?;
-        let (sender, waiting) = bounded(WAITING);
+        let engine = opened.engine.clone();
+        let position = Position::open(path, engine.now().at)?;
+        let sender = Sender::new(&webhook).map_err(io::Error::other)?;
         let webhook = Arc::new(webhook);
-        feed.add(webhook.clone(), position.clone(), sender);
-        let teller = Teller {
-            sender: Sender::new(&webhook).map_err(io::Error::other)?,
-            webhook,
-            position,
-            metrics: metrics.clone(),
-        };
-        smol::spawn(teller.run(waiting)).detach();
+        let teller = Teller::new(engine, webhook, sender, position, metrics.clone());
+        smol::spawn(teller.run(WAITING)).detach();
     }
-    smol::spawn(feed.run()).detach();
     Ok(())
 }
 
 /// Tells one webhook, one message after the other.
 struct Teller {
+    engine: Engine,
     webhook: Arc<Webhook>,
     sender: Sender,
     position: Position,
@@ -61,11 +55,39 @@ struct Teller {
 }
 
 impl Teller {
-    async fn run(self, waiting: Receiver<Message>) {
-        while let Ok(message) = waiting.recv().await {
+    fn new(
+        engine: Engine,
+        webhook: Arc<Webhook>,
+        sender: Sender,
+        position: Position,
+        metrics: Arc<WebhookMetrics>,
+    ) -> Self {
+        Self {
+            engine,
+            webhook,
+            sender,
+            position,
+            metrics,
+        }
+    }
+
+    /// Runs until the engine has ended. Holds so many messages in memory.
+    async fn run(self, room: usize) {
+        let mut queue = Queue::new(
+            self.engine.clone(),
+            self.webhook.clone(),
+            self.position.clone(),
+            self.metrics.clone(),
+            room,
+        );
+        while let Some(message) = queue.next().await {
             let name = &self.webhook.name;
             let (event, kind) = (message.id.clone(), message.kind.name());
-            match self.tell(&message).await {
+            let told = match select(pin!(self.tell(&message)), pin!(queue.keep_up())).await {
+                Either::Left((told, _)) => told,
+                Either::Right((never, _)) => match never {},
+            };
+            match told {
                 Ok(()) => {
                     self.metrics.delivered.inc();
                     tracing::debug!(webhook = %name, %event, kind, "told a webhook");
@@ -87,7 +109,7 @@ impl Teller {
     async fn tell(&self, message: &Message) -> Result<(), String> {
         let mut attempt = 1;
         loop {
-            let error = match self.sender.send(message).await {
+            let error = match self.sender.send(message, self.body(message).await).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -102,6 +124,34 @@ impl Teller {
             SmolRuntime.timer(self.pause(attempt)).await;
             attempt += 1;
         }
+    }
+
+    /// What a message says now: nothing of what was deleted, redacted or renamed since it was made.
+    async fn body(&self, message: &Message) -> String {
+        let session = message.record.session;
+        let now = self.engine.view(|views| {
+            let session = views.session(session)?;
+            Some(message.body_of(session, &self.webhook))
+        });
+        match now {
+            Some(body) => body,
+            // It may be forgotten only.
+            None if self.is_kept(session).await => message.body.clone(),
+            None => message.body_of_removed.clone(),
+        }
+    }
+
+    /// Whether the log has the records of a session. Not if that can't be read.
+    async fn is_kept(&self, session: SessionId) -> bool {
+        let first = ReadLimit {
+            records: 1,
+            bytes: 1,
+        };
+        let read = self
+            .engine
+            .read(session, Sequence::START, first, Duration::ZERO);
+        let first = read.await.unwrap_or_default().into_iter().next();
+        first.is_some_and(|first| matches!(first.event, Event::SessionCreated { .. }))
     }
 
     /// The pause after the attempt with this number.

@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// the log but for those that were written at the same time as others were read.
 const AGAIN: u64 = 60_000;
 
-/// The IDs of told events that are kept, so that they are not told again. Those of more events in one
-/// minute are told again after a restart.
+/// The IDs of told events that are kept, so that they are not told again. With more in one minute, the log
+/// is read again from a later instant on.
 const TOLD: usize = 10_000;
 
 /// The position of one webhook. Clones share it.
@@ -32,6 +32,9 @@ struct State {
     at: u64,
     /// What was told or given up since a while before that: when it happened, and its ID.
     told: VecDeque<(u64, String)>,
+    /// All that happened before this was told or given up, also where `told` does not say so.
+    #[serde(default)]
+    all_before: u64,
 }
 
 impl Position {
@@ -60,6 +63,7 @@ impl Position {
                     // What happens in this millisecond is told, too.
                     at: now.as_millis().saturating_add(AGAIN),
                     told: VecDeque::new(),
+                    all_before: 0,
                 };
                 write(&path, &state).map_err(named)?;
                 state
@@ -74,7 +78,7 @@ impl Position {
 
     /// From when on the log may have what was not told.
     pub(super) fn from(&self) -> Timestamp {
-        Timestamp::from_millis(self.lock().at.saturating_sub(AGAIN))
+        self.lock().from()
     }
 
     /// Whether an event was told or given up.
@@ -86,14 +90,12 @@ impl Position {
     pub(super) async fn told(&self, message: &Message) -> io::Result<()> {
         let state = {
             let mut state = self.lock();
-            let at = message.at.as_millis();
+            let at = message.record.at.as_millis();
             state.at = state.at.max(at);
             state.told.push_back((at, message.id.clone()));
             let since = state.at.saturating_sub(AGAIN);
             state.told.retain(|(at, _)| *at >= since);
-            if state.told.len() > TOLD {
-                state.told.pop_front();
-            }
+            state.keep(TOLD);
             state.clone()
         };
         let path = self.path.clone();
@@ -102,6 +104,26 @@ impl Position {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn from(&self) -> Timestamp {
+        let again = self.at.saturating_sub(AGAIN);
+        Timestamp::from_millis(again.max(self.all_before))
+    }
+
+    /// Forgets the oldest IDs that are too many, by whole milliseconds: then those that are left say
+    /// exactly what was told. Keeps all of the last millisecond.
+    fn keep(&mut self, most: usize) {
+        while self.told.len() > most {
+            let oldest = self.told.iter().map(|(at, _)| *at).min().unwrap_or(self.at);
+            if oldest >= self.at {
+                break;
+            }
+            self.told.retain(|(at, _)| *at > oldest);
+            self.all_before = oldest + 1;
+        }
     }
 }
 
@@ -118,4 +140,39 @@ fn write(path: &Path, state: &State) -> io::Result<()> {
     fs::rename(&new, path)?;
     let directory = path.parent().unwrap_or_else(|| Path::new("."));
     File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn told_events_that_are_forgotten_are_behind_the_position() {
+        let mut state = State {
+            version: VERSION,
+            at: 100_003,
+            told: [
+                (100_001, "a"),
+                (100_001, "b"),
+                (100_002, "c"),
+                (100_003, "d"),
+            ]
+            .map(|(at, id)| (at, id.into()))
+            .into(),
+            all_before: 0,
+        };
+        state.keep(4);
+        assert_eq!((state.told.len(), state.from().as_millis()), (4, 40_003));
+        state.keep(3);
+        assert_eq!((state.told.len(), state.from().as_millis()), (2, 100_002));
+        state.keep(0);
+        assert_eq!((state.told.len(), state.from().as_millis()), (1, 100_003));
+    }
+
+    #[test]
+    fn a_position_of_a_server_before_is_read() {
+        let before = r#"{"version":1,"at":70000,"told":[[69000,"evt_1"]]}"#;
+        let state: State = serde_json::from_str(before).unwrap();
+        assert_eq!((state.all_before, state.from().as_millis()), (0, 10_000));
+    }
 }

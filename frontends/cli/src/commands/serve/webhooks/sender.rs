@@ -53,13 +53,12 @@ impl Sender {
 
     /// Sends a message; why it did not arrive, if it did not. The reason never has the URL, in which
     /// there may be a secret.
-    pub(super) async fn send(&self, message: &Message) -> Result<(), String> {
-        let (sender, message) = (self.clone(), message.clone());
-        smol::unblock(move || sender.send_blocking(&message)).await
+    pub(super) async fn send(&self, message: &Message, body: String) -> Result<(), String> {
+        let (sender, id) = (self.clone(), message.id.clone());
+        smol::unblock(move || sender.send_blocking(&id, &body)).await
     }
 
-    fn send_blocking(&self, message: &Message) -> Result<(), String> {
-        let Message { id, body, .. } = message;
+    fn send_blocking(&self, id: &str, body: &str) -> Result<(), String> {
         let timestamp = SmolRuntime.now().as_millis() / 1_000;
         let signature = signature(&self.key, id, timestamp, body);
         let request = self
@@ -69,7 +68,7 @@ impl Sender {
             .header("webhook-id", id)
             .header("webhook-timestamp", timestamp.to_string())
             .header("webhook-signature", signature);
-        let answer = request.send(body.as_str());
+        let answer = request.send(body);
         let mut answer = answer.map_err(|error| error.to_string())?;
         let status = answer.status();
         // So that the connection ends in order.

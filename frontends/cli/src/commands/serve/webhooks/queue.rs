@@ -1,0 +1,522 @@
+//! The events that a webhook has not been told of yet. The first of them are held in memory, and the log
+//! has the others: they are read from there once those were told.
+//!
+//! Invariant: an event is held, or was told or given up, or [`Queue::is_behind`].
+
+use super::message::{Message, Submitted, kind, message};
+use super::position::Position;
+use crate::settings::Webhook;
+use rejoin_admin::WebhookMetrics;
+use rejoin_core::limits::REMEMBERED_SESSIONS;
+use rejoin_core::{JobId, SessionView, Views};
+use rejoin_engine::{Endings, Engine, Event, ReadLimit, Record, Sequence, SessionId, Timestamp};
+use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes of the records that are read at once where the log is read again.
+const PART_BYTES: usize = 256 * 1024;
+
+/// Sessions that are remembered because of events that are not held. The views remember the open ones
+/// and those that ended last.
+const SESSIONS: usize = 100_000;
+
+/// The queue of one webhook.
+pub(super) struct Queue {
+    engine: Engine,
+    endings: Endings,
+    webhook: Arc<Webhook>,
+    position: Position,
+    metrics: Arc<WebhookMetrics>,
+    held: VecDeque<Message>,
+    /// How many events are held at most.
+    room: usize,
+    /// Whether the log may have events that are not held, and come after these.
+    is_behind: bool,
+    /// The sessions that may have such events, and how many of them are known.
+    unread: BTreeMap<SessionId, u64>,
+    /// Up to when the log was read.
+    read_to: Timestamp,
+}
+
+impl Queue {
+    pub(super) fn new(
+        engine: Engine,
+        webhook: Arc<Webhook>,
+        position: Position,
+        metrics: Arc<WebhookMetrics>,
+        room: usize,
+    ) -> Self {
+        Self {
+            // Before the log is read, so that nothing falls between the two.
+            endings: engine.endings(),
+            engine,
+            webhook,
+            position,
+            metrics,
+            held: VecDeque::new(),
+            room,
+            is_behind: true,
+            unread: BTreeMap::new(),
+            read_to: Timestamp::EPOCH,
+        }
+    }
+
+    /// The next event. None: the engine has ended.
+    pub(super) async fn next(&mut self) -> Option<Message> {
+        loop {
+            if let Some(message) = self.held.pop_front() {
+                return Some(message);
+            }
+            if self.is_behind {
+                self.read().await;
+            } else {
+                let record = self.endings.next().await?;
+                self.note(&record);
+            }
+        }
+    }
+
+    /// Takes in what ends, for as long as it is polled.
+    pub(super) async fn keep_up(&mut self) -> Infallible {
+        while let Some(record) = self.endings.next().await {
+            self.note(&record);
+        }
+        pending().await
+    }
+
+    fn note(&mut self, record: &Arc<Record>) {
+        if self.endings.take_missed() > 0 {
+            self.is_behind = true;
+        }
+        let message = self.engine.view(|views| {
+            let session = views.session(record.session)?;
+            Some(message(record, session, None, &self.webhook))
+        });
+        let mut message = match message {
+            Some(Some(message)) => message,
+            Some(None) => return,
+            // The session was removed or forgotten meanwhile, which the log knows.
+            None => {
+                if kind(record).is_some_and(|kind| self.webhook.events.contains(&kind)) {
+                    self.is_behind = true;
+                    self.leave(record.session);
+                }
+                return;
+            }
+        };
+        // It may have been read from the log, too.
+        if !self.is_behind && record.at <= self.read_to {
+            let is_held = self.held.iter().any(|held| held.id == message.id);
+            if is_held || record.at < self.position.from() || self.position.has_told(&message.id) {
+                return;
+            }
+        }
+        if !self.is_behind && self.held.len() >= self.room {
+            self.is_behind = true;
+            let (name, held) = (&self.webhook.name, self.held.len());
+            tracing::warn!(webhook = %name, held, "much waits for a webhook: what follows is read from the log later");
+        }
+        if self.is_behind {
+            self.leave(record.session);
+            return;
+        }
+        message.waiting = Some(Arc::new(self.metrics.waiting.enter()));
+        self.held.push_back(message);
+    }
+
+    /// Leaves an event of a session to the log.
+    fn leave(&mut self, session: SessionId) {
+        if self.unread.contains_key(&session) || self.unread.len() < SESSIONS {
+            *self.unread.entry(session).or_default() += 1;
+        }
+    }
+
+    /// Reads the first events that were not told, as many as are held.
+    async fn read(&mut self) {
+        let from = self.position.from();
+        let is_start = self.read_to == Timestamp::EPOCH;
+        if is_start && self.engine.view(|views| may_have_forgotten(views, from)) {
+            let (name, most) = (&self.webhook.name, REMEMBERED_SESSIONS);
+            tracing::warn!(webhook = %name, most, "many sessions ended since a webhook was told: it is told of those that ended last");
+        }
+        let (to, known) = self.engine.view(|views| {
+            let all = views.open_sessions().chain(views.ended_sessions());
+            let changed = all.filter(|view| view.changed >= from);
+            let known: BTreeMap<_, _> = changed.map(|it| (it.id, it.last_sequence)).collect();
+            (views.changed(), known)
+        });
+        let mut first = First::new(self.room, from, to);
+        for (session, last) in &known {
+            let after = before(&self.engine, *session, *last, from).await;
+            self.scan(*session, after, &mut first).await;
+        }
+        let forgotten = self.unread.keys().filter(|it| !known.contains_key(it));
+        for session in forgotten.copied().collect::<Vec<_>>() {
+            self.scan_forgotten(session, &mut first).await;
+        }
+        self.held = first.messages.into_values().collect();
+        for message in &mut self.held {
+            message.waiting = Some(Arc::new(self.metrics.waiting.enter()));
+            if let Some(unread) = self.unread.get_mut(&message.record.session) {
+                *unread = unread.saturating_sub(1);
+            }
+        }
+        self.read_to = to;
+        self.is_behind = first.is_beyond;
+        if !self.is_behind {
+            self.unread.clear();
+            return;
+        }
+        // The views may have forgotten these when the rest is read.
+        for session in known.into_keys() {
+            if self.unread.len() < SESSIONS {
+                self.unread.entry(session).or_default();
+            }
+        }
+    }
+
+    /// Looks at the records of a session after a sequence.
+    async fn scan(&self, session: SessionId, mut after: Sequence, first: &mut First) {
+        let mut submitted: BTreeMap<JobId, Submitted> = BTreeMap::new();
+        while let Some(records) = part(&self.engine, session, after, usize::MAX).await {
+            for record in records {
+                after = record.sequence;
+                if !first.is_for(&record) {
+                    return;
+                }
+                if let Event::JobSubmitted { job, statement, .. } = &record.event {
+                    submitted.insert(*job, Submitted::new(statement, record.moment()));
+                }
+                let job = match &record.event {
+                    Event::JobFinished { job, .. } => submitted.remove(job),
+                    _ => None,
+                };
+                self.engine.view(|views| {
+                    if let Some(view) = views.session(session) {
+                        self.offer(&record, view, job.as_ref(), first);
+                    }
+                });
+            }
+        }
+    }
+
+    /// As [`Self::scan`], of a session that ended so long ago that the views have forgotten it.
+    async fn scan_forgotten(&mut self, session: SessionId, first: &mut First) {
+        let (mut views, mut after) = (Views::default(), Sequence::START);
+        while let Some(records) = part(&self.engine, session, after, usize::MAX).await {
+            for record in records {
+                let is_start = matches!(record.event, Event::SessionCreated { .. });
+                if after == Sequence::START && !is_start {
+                    self.lose(session);
+                    return;
+                }
+                after = record.sequence;
+                if !first.is_for(&record) {
+                    return;
+                }
+                views.apply(&record);
+                if let Some(view) = views.session(session) {
+                    self.offer(&record, view, None, first);
+                }
+            }
+        }
+        if after == Sequence::START {
+            self.lose(session);
+        }
+    }
+
+    fn lose(&mut self, session: SessionId) {
+        let events = self.unread.remove(&session).unwrap_or_default();
+        if events > 0 {
+            self.metrics.dropped.add(events);
+            tracing::warn!(webhook = %self.webhook.name, %session, events, "a session was removed before a webhook was told what ended in it");
+        }
+    }
+
+    fn offer(
+        &self,
+        record: &Arc<Record>,
+        session: &SessionView,
+        job: Option<&Submitted>,
+        first: &mut First,
+    ) {
+        if record.at < first.from || kind(record).is_none() {
+            return;
+        }
+        let message = message(record, session, job, &self.webhook);
+        if let Some(message) = message.filter(|it| !self.position.has_told(&it.id)) {
+            first.insert(message);
+        }
+    }
+}
+
+/// Whether sessions that the views have forgotten may have ended from an instant on.
+fn may_have_forgotten(views: &Views, from: Timestamp) -> bool {
+    let is_since = |view: &SessionView| view.closed.is_some_and(|(at, _)| at >= from);
+    let (mut ended, mut all) = (0, true);
+    for view in views.ended_sessions() {
+        ended += 1;
+        all &= is_since(view);
+    }
+    all && ended >= REMEMBERED_SESSIONS
+}
+
+/// The first events of some instants, in the order in which they happened.
+struct First {
+    messages: BTreeMap<(Timestamp, SessionId, Sequence), Message>,
+    room: usize,
+    from: Timestamp,
+    to: Timestamp,
+    /// Whether there may be more than there is room for.
+    is_beyond: bool,
+}
+
+impl First {
+    fn new(room: usize, from: Timestamp, to: Timestamp) -> Self {
+        Self {
+            messages: BTreeMap::new(),
+            room,
+            from,
+            to,
+            is_beyond: false,
+        }
+    }
+
+    /// Whether this record, or one after it in its session, can be among them.
+    fn is_for(&mut self, record: &Record) -> bool {
+        let last = self.messages.last_key_value();
+        let is_beyond =
+            self.messages.len() >= self.room && last.is_some_and(|((at, ..), _)| record.at > *at);
+        self.is_beyond |= is_beyond;
+        // What was committed later is among the endings.
+        !is_beyond && record.at <= self.to
+    }
+
+    fn insert(&mut self, message: Message) {
+        let record = &message.record;
+        let key = (record.at, record.session, record.sequence);
+        self.messages.insert(key, message);
+        if self.messages.len() > self.room {
+            self.messages.pop_last();
+            self.is_beyond = true;
+        }
+    }
+}
+
+/// The sequence before the first record of a session from an instant on. Instants never go back.
+async fn before(engine: &Engine, session: SessionId, last: Sequence, from: Timestamp) -> Sequence {
+    let (mut low, mut high) = (0, last.0);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match part(engine, session, Sequence(middle), 1).await.as_deref() {
+            Some([record, ..]) if record.at < from => low = record.sequence.0.max(middle + 1),
+            _ => high = middle,
+        }
+    }
+    Sequence(low)
+}
+
+/// Records after a sequence; none if there are no more, or they can't be read.
+async fn part(
+    engine: &Engine,
+    session: SessionId,
+    after: Sequence,
+    records: usize,
+) -> Option<Vec<Arc<Record>>> {
+    let limit = ReadLimit {
+        records,
+        bytes: PART_BYTES,
+    };
+    let read = engine.read(session, after, limit, Duration::ZERO).await;
+    match read {
+        Ok(records) if records.is_empty() => None,
+        Ok(records) => Some(records),
+        Err(error) => {
+            tracing::warn!(%session, %error, "cannot read what webhooks are to be told of");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::WebhookEvent;
+    use futures::FutureExt;
+    use futures::future::BoxFuture;
+    use rejoin_engine::{Exit, Runner, RunnerJob};
+    use std::path::Path;
+
+    /// Runs nothing: these sessions end without jobs.
+    #[derive(Debug)]
+    struct Nothing;
+
+    impl Runner for Nothing {
+        fn run(&self, _job: RunnerJob) -> BoxFuture<'static, Exit> {
+            Box::pin(async { Exit::default() })
+        }
+    }
+
+    struct Story {
+        engine: Engine,
+        queue: Queue,
+        position: Position,
+        metrics: Arc<WebhookMetrics>,
+    }
+
+    impl Story {
+        async fn begin(directory: &Path, room: usize) -> Self {
+            let engine = Engine::in_memory().service("shell", Nothing);
+            let engine = engine.open().await.unwrap();
+            let path = directory.join("notify-chat.json");
+            let position = Position::open(path, engine.now().at).unwrap();
+            let metrics = Arc::<WebhookMetrics>::default();
+            let webhook = Webhook {
+                name: "chat".into(),
+                url: String::new(),
+                key: vec![],
+                events: vec![WebhookEvent::SessionClosed],
+                services: None,
+                labels: BTreeMap::new(),
+                longer_than: Duration::ZERO,
+                has_statement: true,
+                console: None,
+                allows_private: false,
+                cacert: None,
+                timeout: Duration::ZERO,
+                attempts: 1,
+                first_pause: Duration::ZERO,
+                longest_pause: Duration::ZERO,
+            };
+            let queue = Queue::new(
+                engine.clone(),
+                Arc::new(webhook),
+                position.clone(),
+                metrics.clone(),
+                room,
+            );
+            Self {
+                engine,
+                queue,
+                position,
+                metrics,
+            }
+        }
+
+        /// Closes so many new sessions.
+        async fn end(&self, count: usize) -> Vec<SessionId> {
+            let mut ended = vec![];
+            for _ in 0..count {
+                let session = self.engine.create_session("shell").await.unwrap();
+                session.close().await.unwrap();
+                ended.push(session.id());
+            }
+            ended
+        }
+
+        /// Lets the queue take in what has ended, as while a message is on its way.
+        fn keep_up(&mut self) {
+            assert!(self.queue.keep_up().now_or_never().is_none());
+        }
+
+        /// Tells so many events; the sessions that they are of.
+        async fn tell(&mut self, count: usize) -> Vec<SessionId> {
+            let mut told = vec![];
+            for _ in 0..count {
+                let message = self.queue.next().await.unwrap();
+                assert!(self.metrics.waiting.get() <= self.queue.room as u64 + 1);
+                self.position.told(&message).await.unwrap();
+                told.push(message.record.session);
+                drop(message);
+                self.keep_up();
+            }
+            told
+        }
+    }
+
+    /// Those of one millisecond have no order.
+    fn sorted(mut sessions: Vec<SessionId>) -> Vec<SessionId> {
+        sessions.sort();
+        sessions
+    }
+
+    #[test]
+    fn what_is_not_held_is_read_from_the_log_in_order() {
+        let directory = tempfile::tempdir().unwrap();
+        smol::block_on(async {
+            let mut story = Story::begin(directory.path(), 2).await;
+            let mut ended = story.end(1).await;
+            let mut told = story.tell(1).await;
+            ended.extend(story.end(7).await);
+            story.keep_up();
+            assert_eq!(story.queue.held.len(), 2);
+            told.extend(story.tell(4).await);
+            // Also what ends while the rest is read.
+            ended.extend(story.end(2).await);
+            told.extend(story.tell(5).await);
+            assert_eq!(sorted(told), sorted(ended));
+            assert_eq!(
+                (story.metrics.waiting.get(), story.metrics.dropped.get()),
+                (0, 0)
+            );
+            ended = story.end(1).await;
+            assert_eq!(story.tell(1).await, ended, "and no other one is told again");
+            assert!(!story.queue.is_behind);
+        });
+    }
+
+    #[test]
+    fn sessions_that_the_views_have_forgotten_are_read_and_those_that_were_removed_are_counted() {
+        let directory = tempfile::tempdir().unwrap();
+        let forgotten = 20;
+        smol::block_on(async {
+            let mut story = Story::begin(directory.path(), 400).await;
+            story.end(1).await;
+            story.tell(1).await;
+            story.keep_up();
+            let ended = story.end(REMEMBERED_SESSIONS + 400 + forgotten);
+            let mut ended = ended.await;
+            story.keep_up();
+            let mut told = story.tell(400).await;
+            // The first of the others is not in memory yet, and the views have forgotten it.
+            let removed = ended.iter().position(|it| !told.contains(it)).unwrap();
+            assert!(removed < 400 + forgotten, "{removed}");
+            let removed = ended.remove(removed);
+            story.engine.remove_session(removed).await.unwrap();
+            told.extend(story.tell(ended.len() - 400).await);
+            assert_eq!(sorted(told), sorted(ended));
+            assert_eq!(story.metrics.dropped.get(), 1);
+        });
+    }
+
+    #[test]
+    fn sessions_that_the_views_forget_while_those_before_the_start_are_told_are_read() {
+        let directory = tempfile::tempdir().unwrap();
+        smol::block_on(async {
+            let mut story = Story::begin(directory.path(), 400).await;
+            story.end(1).await;
+            story.tell(1).await;
+            let from = story.position.from();
+            let is_unsure = |story: &Story| story.engine.view(|it| may_have_forgotten(it, from));
+            let mut ended = story.end(600).await;
+            assert!(!is_unsure(&story));
+            // As after a restart: it has not seen these end.
+            story.queue = Queue::new(
+                story.engine.clone(),
+                story.queue.webhook.clone(),
+                story.position.clone(),
+                story.metrics.clone(),
+                400,
+            );
+            let mut told = story.tell(1).await;
+            ended.extend(story.end(REMEMBERED_SESSIONS).await);
+            story.keep_up();
+            assert!(is_unsure(&story));
+            told.extend(story.tell(ended.len() - 1).await);
+            assert_eq!(sorted(told), sorted(ended));
+        });
+    }
+}
