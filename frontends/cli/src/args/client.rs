@@ -513,7 +513,8 @@ pub(crate) struct CloseArgs {
 /// Delete a session: end its jobs, and remove its history from the server.
 ///
 /// Its creator and admins may do that. Its readers are told that its records are gone, and
-/// who removed them. The space comes back as the server compacts its log. Copies elsewhere stay: backups,
+/// who removed them. The bytes stay in the server's files until compaction rewrites those, which can take
+/// long: `rejoin redact` first what must be gone now. Copies elsewhere stay, too: backups,
 /// exported files, and what somebody's terminal still shows.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = STATUS)]
