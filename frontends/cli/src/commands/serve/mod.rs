@@ -5,6 +5,7 @@ mod access;
 mod descriptors;
 mod encryption;
 mod init;
+mod journal;
 mod limits;
 mod listeners;
 mod log_output;
