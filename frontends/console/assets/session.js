@@ -20,7 +20,7 @@ import { Follower } from "./stream.js";
 import { Timeline } from "./timeline.js";
 import { Transcript } from "./transcript.js";
 import { Viewers } from "./viewers.js";
-import { badge, capitalized, closing, harmless, jobStatus } from "./format.js";
+import { about, badge, capitalized, closing, jobStatus } from "./format.js";
 
 /** One session at a time. `on.refused` is called when a request needs a login. */
 export class Session {
@@ -454,13 +454,9 @@ export class Session {
 
   #drawTitle() {
     if (!this.#detail) return;
-    const { service, remote, created, title, number, user, labels } = this.#detail;
     const called = name(this.#detail);
-    const startedAt = new Date(created).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
     setText(find("name"), called);
-    const known = title ? `#${number}${user ? ` ${user}` : ""}` : null;
-    const labelled = Object.entries(labels).map(([key, value]) => harmless(`${key}=${value}`)).join(" ");
-    setText(find("about"), [known, labelled, service, `started ${startedAt}`, remote && `from ${remote}`].filter(Boolean).join(" · "));
+    setText(find("about"), about(this.#detail));
     const running = this.#transcript.current;
     this.notifier.setTitle(`${running ? "● " : ""}${running?.lines[0].text ?? called} · Rejoin`);
   }
