@@ -45,7 +45,7 @@ pub(crate) enum OfflineError {
     InUse(PathBuf),
     /// A link is given, by which no records are read.
     #[error(
-        "a link gives nobody the session's records, which this command reads: `rejoin attach` with the link's \
+        "a link gives no access to the session's records, which this command reads: `rejoin attach` with the link's \
          address shows the session, and in a browser, the menu of the link's page has *Download as asciicast*"
     )]
     ByLink,

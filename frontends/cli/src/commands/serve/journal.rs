@@ -73,7 +73,7 @@ where
             Level::DEBUG | Level::TRACE => 7,
         };
         let target = metadata.target();
-        writeln!(writer, "MESSAGE={}{}", entry.message, entry.told)?;
+        writeln!(writer, "MESSAGE={}{}", entry.message, entry.text)?;
         writeln!(writer, "PRIORITY={priority}\nSYSLOG_IDENTIFIER=rejoin")?;
         writeln!(writer, "REJOIN_TARGET={target}")?;
         writer.write_str(&entry.fields)
@@ -85,7 +85,7 @@ where
 struct Entry {
     message: String,
     /// The fields as people read them behind the message, each with a space before it.
-    told: String,
+    text: String,
     /// The fields as the journal takes them, each a line.
     fields: String,
 }
@@ -113,7 +113,7 @@ impl Visit for Entry {
             })
             .collect();
         // Writing to a String does not fail.
-        let _ = write!(self.told, " {}={value}", field.name());
+        let _ = write!(self.text, " {}={value}", field.name());
         let _ = writeln!(self.fields, "REJOIN_{name}={value}");
     }
 
