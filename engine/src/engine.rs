@@ -271,7 +271,7 @@ impl Engine {
     /// # Errors
     ///
     /// When the session is not open, has too many consumers, a read-only engine has been joined
-    /// [`READ_ONLY_JOINS`](limits::READ_ONLY_JOINS) times, or as every command.
+    /// [`READ_ONLY_JOINS`](crate::limits::READ_ONLY_JOINS) times, or as every command.
     pub async fn join_session(&self, session: SessionId) -> Result<ConsumerId, CommandError> {
         self.node.gate.check_join()?;
         let token = self.runtime().random();

@@ -227,6 +227,27 @@ test("a command whose response was lost runs once", async () => {
   assert.equal((await server.ask("GET", `/sessions/${session}`)).jobs.length, 1);
 });
 
+test("what the dialogs say has its place", async () => {
+  const page = await view(at(server, await server.session("dora")));
+  await page.locator("#state.is-live").waitFor();
+  await page.locator("#screen").focus();
+  await page.keyboard.press("?");
+  await page.locator("#keys dd").first().waitFor();
+  const over = await page.locator("#keys dl div").evaluateAll((rows) => {
+    const begins = (row) => row.querySelector("dd").getBoundingClientRect().left;
+    const ends = (row) => row.querySelector("kbd:last-child").getBoundingClientRect().right;
+    return rows.filter((row) => ends(row) > begins(row)).map((row) => row.textContent);
+  });
+  assert.deepEqual(over, []);
+  await shot(page, "dialogs-keys");
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("e");
+  const label = page.locator("#description label", { hasText: "key=value" });
+  const head = await label.locator("span").boundingBox();
+  assert.ok(head.height < 30, `${head.height} pixels for one line`);
+  await shot(page, "dialogs-description");
+});
+
 test("jobs fold, scroll into view, and run in the background", async () => {
   const session = await server.session("fold");
   await server.run(session, "seq 1 200");

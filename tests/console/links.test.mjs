@@ -78,6 +78,30 @@ test("who may not share a session is offered its address alone", async () => {
   await becomes(() => viewer.evaluate(() => navigator.clipboard.readText()), viewer.url());
 });
 
+test("a link's page says that it shows one session alone, when its address leads to another", async () => {
+  const guarded = await another({ ada: "secret" });
+  const owner = await view(guarded.address);
+  await logIn(owner, "ada", "secret");
+  await owner.locator("#create").click();
+  await say(owner, "echo needle");
+  await outputs(owner, ["needle"]);
+  await owner.locator("#share").click();
+  await owner.locator("#sharing-add").click();
+  const watcher = await view(await made(owner));
+  await outputs(watcher, ["needle"]);
+  const link = new URLSearchParams(new URL(watcher.url()).hash.slice(1)).get("link");
+  await watcher.evaluate(() => (location.hash = "#session=38"));
+  for (const isAgain of [false, true]) {
+    if (isAgain) await watcher.reload();
+    await watcher.locator("#name", { hasText: "Not the session of this link" }).waitFor();
+    await watcher.locator("#blank-text", { hasText: "one session alone" }).waitFor();
+    await unseen(watcher, ["#prompt", ".sidebar", "#login", "#welcome", "#open-shell", "#over"]);
+  }
+  await shot(watcher, "links-other");
+  await watcher.evaluate((hash) => (location.hash = hash), `#session=1&link=${link}`);
+  await outputs(watcher, ["needle"]);
+});
+
 test("the console says so when a link has ended before it is opened", async () => {
   const session = await server.session("tim");
   const page = await view(at(server, session, "&link=rejoin_link_none"));

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, test } from "node:test";
 import { Proxy } from "./nginx.mjs";
-import { becomes, keysGoToTerminal, logIn, outputs, say, sessionOf, texts, unseen } from "./page.mjs";
+import { becomes, keysGoToTerminal, logIn, outputs, say, sessionOf, texts, unseen, until } from "./page.mjs";
 import { stage } from "./server.mjs";
 
 const trusting = { REJOIN_TRUSTED_PROXIES: "127.0.0.1", ENV: "", PS1: "$ " };
@@ -58,7 +58,8 @@ test("below a path, a link is made, watched by, and ends", async () => {
   await outputs(owner, ["needle"]);
   await owner.locator("#share").click();
   await owner.locator("#sharing-add").click();
-  const link = await owner.locator("#sharing-new").inputValue();
+  let link = "";
+  await until(async () => (link = await owner.locator("#sharing-new").inputValue()) !== "");
   assert.ok(link.startsWith(`${proxy.address}/rejoin/#session=`), link);
   await becomes(() => owner.evaluate(() => navigator.clipboard.readText()), link);
 

@@ -3,7 +3,7 @@
 
 mod exposition;
 
-use crate::server::{Server, directory, outcome, rejoin, text};
+use crate::server::{Server, can, directory, outcome, rejoin, text, under};
 use crate::shell::wait_until;
 use exposition::Exposition;
 use rejoin_http::test_client::Client;
@@ -211,6 +211,73 @@ fn a_server_that_shuts_down_is_healthy_but_not_ready() {
     let (status, _, err) = outcome(&["health", "--at", &at]);
     assert_eq!(status.code(), Some(1), "nobody answers any more");
     assert!(err.starts_with("rejoin: "), "{err}");
+}
+
+#[test]
+fn requests_are_entries_of_systemds_journal_with_a_field_for_each_value() {
+    if !can("mount", "unshare", &["--mount", "true"]) {
+        return;
+    }
+    // The server's /run is a directory of this test, with a journal in it.
+    let run = directory();
+    let journal = run.path().join("systemd/journal");
+    std::fs::create_dir_all(&journal).unwrap();
+    let journal = UnixDatagram::bind(journal.join("socket")).unwrap();
+    journal
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
+    let mount = format!(
+        "mount --bind '{}' /run && exec \"$@\"",
+        run.path().display()
+    );
+    let starter = ["unshare", "--mount", "sh", "-c", &mount, "sh"];
+    let data = directory();
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--log-requests", "all"];
+    let place = ["--log-format", "journald", "--data"];
+    let path = data.path().to_str().unwrap();
+    let arguments = [&serve[..], &place, &[path]].concat();
+    let mut server = Server::spawned(under(&starter, &arguments).stderr(Stdio::inherit()));
+    let mut client = server.client();
+    client.get("/sessions/17?secret=x").unwrap();
+    let mut client = server.client();
+    client
+        .request("GET", "/nothing%0APRIORITY=0", &[], b"")
+        .unwrap();
+
+    let mut entries = std::iter::repeat_with(|| {
+        let mut entry = [0; 4096];
+        let length = journal.recv(&mut entry).unwrap();
+        String::from_utf8(entry[..length].to_vec()).unwrap()
+    })
+    .filter(|entry| entry.contains("REJOIN_TARGET=rejoin::request\n"));
+    let entry = entries.next().unwrap();
+    for line in [
+        "PRIORITY=6",
+        "SYSLOG_IDENTIFIER=rejoin",
+        "REJOIN_FRONTEND=native",
+        "REJOIN_METHOD=GET",
+        "REJOIN_PATH=/sessions/17",
+        "REJOIN_STATUS=404",
+    ] {
+        assert!(entry.lines().any(|it| it == line), "{line} in {entry}");
+    }
+    let message = "MESSAGE=request frontend=native method=GET path=/sessions/17 status=404 ";
+    assert!(entry.starts_with(message), "{entry}");
+    let entry = entries.next().unwrap();
+    let priorities = entry.lines().filter(|line| line.starts_with("PRIORITY="));
+    assert_eq!(priorities.count(), 1, "{entry}");
+    assert!(server.signal("-TERM").success());
+
+    // Without a journal it does not start, and says why.
+    drop(journal);
+    std::fs::remove_dir_all(run.path().join("systemd")).unwrap();
+    let failed = under(&starter, &arguments).output().unwrap();
+    let err = String::from_utf8(failed.stderr).unwrap();
+    assert!(!failed.status.success());
+    assert!(
+        err.contains("--log-format journald: there is no journal at /run/"),
+        "{err}"
+    );
 }
 
 #[test]

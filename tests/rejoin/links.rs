@@ -464,6 +464,32 @@ fn the_command_line_watches_by_a_links_address_until_the_link_ends() {
         );
     }
 
+    // Commands that read records say so, however the link is given.
+    let url = format!("http://{}", server.address);
+    for command in ["export", "replay", "verify"] {
+        let format: &[&str] = match command {
+            "export" => &["--format", "text"],
+            _ => &[],
+        };
+        let secret = by_link.rsplit('=').next().unwrap();
+        let by_token = rejoin(&[&[command, "1", "--server", &url], format].concat())
+            .env("REJOIN_TOKEN", secret)
+            .output()
+            .unwrap();
+        let by_address = rejoin(&[&[command, &by_link], format].concat())
+            .output()
+            .unwrap();
+        for refused in [by_token, by_address] {
+            let said = String::from_utf8(refused.stderr).unwrap();
+            assert!(!refused.status.success() && refused.stdout.is_empty());
+            assert!(
+                said.contains("`rejoin attach` with the link's address"),
+                "{command}: {said}"
+            );
+            assert!(!said.contains("rejoin_link_"), "{said}");
+        }
+    }
+
     let removed = format!("{path}/links/{name}");
     assert_eq!(
         ask(&server, "DELETE", &removed, OLGA, &Value::Null).status,

@@ -189,7 +189,7 @@ impl Connection {
     /// is dropped. `answer` gives none if the log is not this node's any more; then nothing was done.
     ///
     /// The futures of `answer` run on the connection's thread and must not block. Requests beyond
-    /// [`ANSWERS_AT_ONCE`](crate::limits) are refused, so that the other node asks again.
+    /// `ANSWERS_AT_ONCE` are refused, so that the other node asks again.
     ///
     /// # Errors
     ///

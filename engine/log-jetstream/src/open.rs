@@ -110,18 +110,7 @@ impl StreamOptions {
         server: S,
         copy: Opened<SegmentLog>,
     ) -> Result<Opened<StreamLog<S>>, StreamOpenError> {
-        let id = copy.log().id();
-        let next = copy.log().next_position();
-        let reader = rejoin_log::Log::reader(copy.log());
-        let mut opened = Some(copy);
-        let mut opening = Opening::new(self, server, reader, next);
-        let held = opening.run(id, &mut |records| {
-            if let Some(before) = opened.take() {
-                opened = Some(before.append(records)?);
-            }
-            Ok(())
-        })?;
-        let opened = opened.ok_or(StreamOpenError::Lost)?;
+        let (opening, held, opened) = self.folded(server, copy, Opening::run)?;
         Ok(opened.map_log(|copy| opening.into_log(copy, held)))
     }
 
@@ -138,18 +127,7 @@ impl StreamOptions {
         server: S,
         copy: Opened<SegmentLog>,
     ) -> Result<Opened<Follower<S>>, StreamOpenError> {
-        let id = copy.log().id();
-        let next = copy.log().next_position();
-        let reader = rejoin_log::Log::reader(copy.log());
-        let mut opened = Some(copy);
-        let mut opening = Opening::new(self, server, reader, next);
-        let chain = opening.read_up(id, &mut |records| {
-            if let Some(before) = opened.take() {
-                opened = Some(before.append(records)?);
-            }
-            Ok(())
-        })?;
-        let opened = opened.ok_or(StreamOpenError::Lost)?;
+        let (opening, chain, opened) = self.folded(server, copy, Opening::read_up)?;
         Ok(opened.map_log(|copy| Follower::new(opening, chain, copy)))
     }
 
@@ -161,14 +139,9 @@ impl StreamOptions {
     pub fn follow_unfolded<S: LogServer + Send>(
         self,
         server: S,
-        mut copy: SegmentLog,
+        copy: SegmentLog,
     ) -> Result<Follower<S>, StreamOpenError> {
-        let (id, next) = (copy.id(), copy.next_position());
-        let reader = rejoin_log::Log::reader(&copy);
-        let mut opening = Opening::new(self, server, reader, next);
-        let chain = opening.read_up(id, &mut |records| {
-            Ok(rejoin_log::Log::append(&mut copy, records)?)
-        })?;
+        let (opening, chain, copy) = self.unfolded(server, copy, Opening::read_up)?;
         Ok(Follower::new(opening, chain, copy))
     }
 
@@ -180,15 +153,47 @@ impl StreamOptions {
     pub fn open_unfolded<S: LogServer + Send>(
         self,
         server: S,
-        mut copy: SegmentLog,
+        copy: SegmentLog,
     ) -> Result<StreamLog<S>, StreamOpenError> {
+        let (opening, held, copy) = self.unfolded(server, copy, Opening::run)?;
+        Ok(opening.into_log(copy, held))
+    }
+
+    /// Reads the stream as `read` does, and folds what the copy does not have.
+    fn folded<S: LogServer + Send, T>(
+        self,
+        server: S,
+        copy: Opened<SegmentLog>,
+        read: impl FnOnce(&mut Opening<S>, LogId, Take<'_>) -> Result<T, StreamOpenError>,
+    ) -> Result<(Opening<S>, T, Opened<SegmentLog>), StreamOpenError> {
+        let (id, next) = (copy.log().id(), copy.log().next_position());
+        let reader = rejoin_log::Log::reader(copy.log());
+        let mut opening = Opening::new(self, server, reader, next);
+        let mut opened = Some(copy);
+        let end = read(&mut opening, id, &mut |records| {
+            if let Some(before) = opened.take() {
+                opened = Some(before.append(records)?);
+            }
+            Ok(())
+        })?;
+        let opened = opened.ok_or(StreamOpenError::Lost)?;
+        Ok((opening, end, opened))
+    }
+
+    /// Reads the stream as `read` does, and only copies what the copy does not have.
+    fn unfolded<S: LogServer + Send, T>(
+        self,
+        server: S,
+        mut copy: SegmentLog,
+        read: impl FnOnce(&mut Opening<S>, LogId, Take<'_>) -> Result<T, StreamOpenError>,
+    ) -> Result<(Opening<S>, T, SegmentLog), StreamOpenError> {
         let (id, next) = (copy.id(), copy.next_position());
         let reader = rejoin_log::Log::reader(&copy);
         let mut opening = Opening::new(self, server, reader, next);
-        let held = opening.run(id, &mut |records| {
+        let end = read(&mut opening, id, &mut |records| {
             Ok(rejoin_log::Log::append(&mut copy, records)?)
         })?;
-        Ok(opening.into_log(copy, held))
+        Ok((opening, end, copy))
     }
 }
 

@@ -125,3 +125,11 @@ export function harmless(text) {
   const escaped = (it) => `\\u{${it.codePointAt(0).toString(16)}}`;
   return text.replace(/[\p{Cc}\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/gu, escaped);
 }
+
+/** What is known of a session, in one line. */
+export function about({ service, remote, created, title, number, user, labels }) {
+  const startedAt = new Date(created).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  const known = title ? `#${number}${user ? ` ${user}` : ""}` : null;
+  const labelled = Object.entries(labels).map(([key, value]) => harmless(`${key}=${value}`)).join(" ");
+  return [known, labelled, service, `started ${startedAt}`, remote && `from ${remote}`].filter(Boolean).join(" · ");
+}

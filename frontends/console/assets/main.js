@@ -9,7 +9,7 @@ import { find, setText } from "./dom.js";
 import { listen } from "./keyboard.js";
 import { failed, notice } from "./notices.js";
 import { mayClose, mayRun, setRole } from "./role.js";
-import { address, route, sharedBy } from "./route.js";
+import { address, replaceRoute, route, sharedBy } from "./route.js";
 import { Session } from "./session.js";
 import { Sessions } from "./sessions.js";
 import { share } from "./share.js";
@@ -76,9 +76,12 @@ async function leave() {
 }
 
 function follow() {
-  // Another link, or none: the page begins anew with it.
-  if (new URLSearchParams(location.hash.slice(1)).get("link") !== sharedBy) return location.reload();
   const { session: wanted, at, line } = route();
+  const link = new URLSearchParams(location.hash.slice(1)).get("link");
+  // Only another session was typed into the address of a link: the link stays, and the page says what it shows.
+  if (sharedBy && link === null && wanted !== null && wanted !== session.id) replaceRoute(wanted, at, line);
+  // Another link, or none: the page begins anew with it.
+  else if (link !== sharedBy) return location.reload();
   find("app").dataset.view = wanted ? "session" : "list";
   find("welcome").hidden = wanted !== null;
   sessions.choose(wanted);

@@ -20,7 +20,7 @@ import { Follower } from "./stream.js";
 import { Timeline } from "./timeline.js";
 import { Transcript } from "./transcript.js";
 import { Viewers } from "./viewers.js";
-import { badge, capitalized, closing, harmless, jobStatus } from "./format.js";
+import { about, badge, capitalized, closing, jobStatus } from "./format.js";
 
 /** One session at a time. `on.refused` is called when a request needs a login. */
 export class Session {
@@ -322,6 +322,10 @@ export class Session {
       return this.#unknown("This link has ended", "Its time is over, or somebody has removed it. Ask for a new one.");
     }
     if (error.status === 401) return this.#on.refused(again);
+    if (error.status === 404 && sharedBy) {
+      const text = "The link shows one session alone, and this is another. With an account, open this session in a new window.";
+      return this.#unknown("Not the session of this link", text);
+    }
     if (error.status === 404) return this.#unknown();
     if (error.status === 410) return this.#unknown("Session deleted", capitalized(error.message));
     if (error.code === "cursor_unknown") {
@@ -342,7 +346,7 @@ export class Session {
     setText(find("name"), title);
     find("session").dataset.known = "no";
     find("blank").hidden = false;
-    find("open-shell").hidden = true;
+    find("open-shell").hidden = find("over").hidden = true;
     setText(find("blank-text"), text);
   }
 
@@ -450,13 +454,9 @@ export class Session {
 
   #drawTitle() {
     if (!this.#detail) return;
-    const { service, remote, created, title, number, user, labels } = this.#detail;
     const called = name(this.#detail);
-    const startedAt = new Date(created).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
     setText(find("name"), called);
-    const known = title ? `#${number}${user ? ` ${user}` : ""}` : null;
-    const labelled = Object.entries(labels).map(([key, value]) => harmless(`${key}=${value}`)).join(" ");
-    setText(find("about"), [known, labelled, service, `started ${startedAt}`, remote && `from ${remote}`].filter(Boolean).join(" · "));
+    setText(find("about"), about(this.#detail));
     const running = this.#transcript.current;
     this.notifier.setTitle(`${running ? "● " : ""}${running?.lines[0].text ?? called} · Rejoin`);
   }

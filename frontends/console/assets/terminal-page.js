@@ -151,6 +151,7 @@ function refused(error) {
   if (error.code === "link_ended") return offer("This link has ended: its time is over, or somebody has removed it.");
   if (error.status === 401) return loggedIn().then(() => (introduce(), link.open()));
   if (error.status === 410) return offer(capitalized(error.message));
+  if (error.status === 404 && sharedBy) return offer("The link shows one session alone, and there is no such terminal in it.");
   if (error.status === 404) return offer("There is no such terminal on this server, or it was removed.");
   failed(error);
 }

@@ -320,9 +320,16 @@ impl Client {
 
     fn read_more(&mut self) -> io::Result<usize> {
         let mut part = [0; 16 * 1024];
-        let bytes = match &mut self.session {
-            Some(session) => session.over(&mut self.stream).read(&mut part)?,
-            None => self.stream.read(&mut part)?,
+        let bytes = loop {
+            let read = match &mut self.session {
+                Some(session) => session.over(&mut self.stream).read(&mut part),
+                None => self.stream.read(&mut part),
+            };
+            match read {
+                // A signal to the process ends a read that has a timeout, whatever its handler says.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read?,
+            }
         };
         self.ahead
             .extend_from_slice(part.get(..bytes).unwrap_or_default());

@@ -1,7 +1,9 @@
 //! Removed sessions leave the log and their room comes back, while the others go on; and whoever
 //! reads a removed one is told which sequences are gone.
 
-use crate::common::{Batch, SMALL, flat, fold, open_only, resume, segments, story_keeping};
+use crate::common::{
+    Batch, LARGE, SMALL, copy, flat, fold, open_only, resume, segments, story_keeping,
+};
 use rejoin_core::{Event, Record, Retention, Sequence, SessionId};
 use rejoin_log::segment::{OpenError, Options, VerifyReport, verify};
 use rejoin_log::testing::{Fault, SimulatedDisk, Survival};
@@ -287,7 +289,7 @@ fn a_log_that_forgets_removed_sessions_has_the_state_of_all_its_records() {
 
         // From the older snapshot, and from none.
         for damaged in 1..=2 {
-            let disk = crate::common::copy(&disk);
+            let disk = copy(&disk);
             let mut snapshots = disk.file_names();
             snapshots.retain(|name| name.ends_with(".snapshot"));
             for name in snapshots.iter().rev().take(damaged) {
@@ -405,4 +407,76 @@ fn what_is_left_of_a_removed_session_without_its_beginning_is_told_to_nobody() {
         }
     }
     assert!(suffixes > 0, "no file was rewritten before a newer one");
+}
+
+/// The snapshots, older first.
+fn snapshots(disk: &SimulatedDisk) -> Vec<String> {
+    let mut names = disk.file_names();
+    names.retain(|name| name.ends_with(".snapshot"));
+    names
+}
+
+#[test]
+fn files_are_joined_that_have_a_removed_session_in_part_while_one_snapshot_is_left() {
+    let mut in_part = 0;
+    for seed in 0..12 {
+        let disk = SimulatedDisk::new();
+        let records = run(&disk, &story_keeping(seed, 400, NOTHING));
+        // The last snapshot is of all records, so that the next round writes none.
+        let log = resume(&disk, SMALL).unwrap().0;
+        log.compactor().run_once().unwrap();
+        drop(log);
+        let (_, told) = verified(&disk);
+        // The older file has the session's first records, and the newer one none of the others.
+        let left = |session: &SessionId| {
+            let own = told.iter().filter(|record| record.session == *session);
+            let own: Vec<_> = own.map(|record| record.sequence.0).collect();
+            own.len() > 1 && own[own.len() - 1] - own[own.len() - 2] > 1
+        };
+        in_part += removed(&told).iter().filter(|it| left(it)).count();
+        disk.put(&snapshots(&disk)[0], b"nonsense");
+        // With larger segments, it joins what was too long before.
+        let (log, _, _) = resume(&disk, LARGE).unwrap();
+        log.compactor().run_once().unwrap();
+        check_reads(&*log.reader(), &records);
+        drop(log);
+        let (log, _, resumed) =
+            resume(&disk, LARGE).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        assert_eq!(resumed.folded, fold(&records), "seed {seed}");
+        check_reads(&*log.reader(), &records);
+    }
+    assert!(in_part > 0, "no session was removed in part");
+}
+
+#[test]
+fn what_the_older_snapshot_needs_of_a_removed_session_stays_though_its_beginning_is_gone() {
+    for seed in 0..12 {
+        let disk = SimulatedDisk::new();
+        let batches = story_keeping(seed, 300, NOTHING);
+        let mut log = open_only(&disk, SMALL).unwrap().log;
+        // Many files are after the older snapshot.
+        for some in batches.chunks(150) {
+            some.iter().for_each(|batch| log.append(batch).unwrap());
+            log.close().unwrap();
+            drop(log);
+            log = resume(&disk, SMALL).unwrap().0;
+            log.compactor().run_once().unwrap();
+        }
+        drop(log);
+        let expected = fold(&flat(&batches));
+        for segment_bytes in [1_000, 1_400, 2_000] {
+            let options = Options {
+                segment_bytes,
+                ..SMALL
+            };
+            let log = resume(&disk, options).unwrap().0;
+            log.compactor().run_once().unwrap();
+            drop(log);
+            let disk = copy(&disk);
+            disk.put(&snapshots(&disk)[1], b"nonsense");
+            let resumed = resume(&disk, options);
+            let (_, _, resumed) = resumed.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+            assert_eq!(resumed.folded.state(), expected.state(), "seed {seed}");
+        }
+    }
 }

@@ -69,7 +69,10 @@ fn repeated_failures_are_slowed_down() {
 #[test]
 fn names_without_an_account_keep_no_right_password_waiting_and_a_wrong_one_waits_with_them() {
     const STRANGERS: u64 = 16;
-    let world = TestAccounts::new(&[("ada", Role::Viewer), ("bob", Role::Viewer)]);
+    let others = ["bob", "carol", "dan", "eve"];
+    let names = ["ada"].into_iter().chain(others);
+    let accounts: Vec<_> = names.map(|name| (name, Role::Viewer)).collect();
+    let world = TestAccounts::new(&accounts);
     let answered_after = |name: &str, password: &str, strangers: u64| {
         let verify = |name: String, password: &str| {
             let credentials = Credentials::new(name, password);
@@ -95,10 +98,13 @@ fn names_without_an_account_keep_no_right_password_waiting_and_a_wrong_one_waits
     let (answer, hashed) = answered_after("ada", "ada-pw", STRANGERS);
     assert_eq!(answer, Ok(Role::Viewer));
     assert!(hashed < STRANGERS / 2, "{hashed}");
-    let (answer, hashed) = answered_after("bob", "wrong", STRANGERS);
-    assert_eq!(answer, Err(Denied::Wrong));
-    // The queue is not strictly in the order of arrival.
-    assert!(hashed > STRANGERS / 2, "{hashed}");
+    // The queue is not strictly in the order of arrival: on a busy machine, one may come early.
+    let waited = others.iter().any(|name| {
+        let (answer, hashed) = answered_after(name, "wrong", STRANGERS);
+        assert_eq!(answer, Err(Denied::Wrong));
+        hashed > STRANGERS / 2
+    });
+    assert!(waited);
     // More than there is room for: all but the right password is refused.
     let (answer, _) = answered_after("bob", "bob-pw", 90);
     assert_eq!(answer, Ok(Role::Viewer));

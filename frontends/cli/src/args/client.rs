@@ -513,7 +513,8 @@ pub(crate) struct CloseArgs {
 /// Delete a session: end its jobs, and remove its history from the server.
 ///
 /// Its creator and admins may do that. Its readers are told that its records are gone, and
-/// who removed them. The space comes back as the server compacts its log. Copies elsewhere stay: backups,
+/// who removed them. The bytes stay in the server's files until compaction rewrites those, which can take
+/// long: `rejoin redact` first what must be gone now. Copies elsewhere stay, too: backups,
 /// exported files, and what somebody's terminal still shows.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = STATUS)]
@@ -637,10 +638,11 @@ Exit status:
 
 /// Make, list and remove links to a session.
 ///
-/// Who has the link can watch this session in a browser, without an account: what ran, all output, and
-/// what comes live. Nothing else, and no command can be run by it. A link ends at its time, when it is
-/// removed, and with the account or the token that made it. The server's log says when somebody watches
-/// by it.
+/// Who has the link can watch this session in a browser, without an account: what ran, all output and
+/// what comes live. That includes what was typed, the directory, the names of the accounts that took part
+/// and the addresses that they came from. Of other sessions a link shows nothing, and no command can be
+/// run by it. A link ends at its time, when it is removed, and with the account or the token that made
+/// it. The server's log says when somebody watches by it.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = LINK_EXAMPLES)]
 pub(crate) struct LinkArgs {

@@ -81,6 +81,12 @@ impl LogPlace {
         })
     }
 
+    /// Whether the address of a link stands where the directory does.
+    pub(crate) fn is_link(&self) -> bool {
+        let named = self.directory.as_deref().and_then(Path::to_str);
+        named.is_some_and(|it| it.starts_with("http") && it.contains("&link="))
+    }
+
     /// The directory; empty with `--server`.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.as_deref().unwrap_or_else(|| Path::new(""))

@@ -34,7 +34,7 @@ pub(crate) fn redact(args: &RedactArgs) -> Result<(), ClientError> {
         all => format!("{} records", all.len()),
     };
     let question = format!(
-        "Redact {what} of session {}? Nobody can read them again.",
+        "Redact {what} of session {}? This can't be undone.",
         args.at.session
     );
     if !args.yes && !is_sure(&question, &format!("redact {what}")) {

@@ -43,6 +43,12 @@ pub(crate) enum OfflineError {
         .0.display()
     )]
     InUse(PathBuf),
+    /// A link is given, by which no records are read.
+    #[error(
+        "a link gives no access to the session's records, which this command reads: `rejoin attach` with the link's \
+         address shows the session, and in a browser, the menu of the link's page has *Download as asciicast*"
+    )]
+    ByLink,
     /// The server does not answer, or refuses.
     #[error(transparent)]
     Server(#[from] ClientError),
@@ -79,6 +85,9 @@ impl Offline {
         session: Option<&'args str>,
         wants_private: bool,
     ) -> Result<(Self, Option<&'args str>), OfflineError> {
+        if place.is_link() {
+            return Err(OfflineError::ByLink);
+        }
         if let Some((server, name)) = place.served(session).map_err(OfflineError::Session)? {
             let served = ServedSession::find(&server, name, wants_private)?;
             return Ok((Self::Served(served), None));

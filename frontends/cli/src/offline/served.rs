@@ -27,6 +27,9 @@ impl ServedSession {
         wants_private: bool,
     ) -> Result<Self, OfflineError> {
         let api = Api::new(server)?;
+        if api.is_by_link() {
+            return Err(OfflineError::ByLink);
+        }
         let (_, session) = identity(&resolve(&api, name)?)?;
         Ok(Self {
             api,

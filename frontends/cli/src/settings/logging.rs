@@ -24,6 +24,8 @@ pub(crate) enum LogFormat {
     Human,
     /// One JSON object per line
     Json,
+    /// Entries of systemd's journal, with a field of its own for each value
+    Journald,
 }
 
 /// Which requests to log.

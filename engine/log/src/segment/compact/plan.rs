@@ -51,7 +51,7 @@ pub(crate) fn groups(
 pub(crate) fn removal(sources: &[Source], up_to: u64, remembered: usize) -> Removal {
     let mut notices: Vec<(SessionId, Sequence)> = Vec::new();
     let mut stands: BTreeMap<SessionId, u64> = BTreeMap::new();
-    let mut removed: BTreeSet<SessionId> = BTreeSet::new();
+    let mut gone: BTreeMap<SessionId, Sequence> = BTreeMap::new();
     // How many notices are in files that no snapshot needs, and behind no file that does not list what it
     // has: such a file may have records of a session that only the notice removes.
     let mut settled = 0;
@@ -67,8 +67,10 @@ pub(crate) fn removal(sources: &[Source], up_to: u64, remembered: usize) -> Remo
                 Entry::Records {
                     session, records, ..
                 } => *stands.entry(session).or_default() += u64::from(records),
-                Entry::Removed { session, .. } => {
-                    removed.insert(session);
+                Entry::Removed { session, first, .. } => {
+                    let last = entry.removed_up_to().map_or(first, Sequence);
+                    let gone = gone.entry(session).or_default();
+                    *gone = last.max(*gone);
                 }
             }
         }
@@ -86,11 +88,12 @@ pub(crate) fn removal(sources: &[Source], up_to: u64, remembered: usize) -> Remo
         // Another file still says that its records were here, but the tombstone is forgotten.
         let is_left =
             |session: &SessionId| !before.contains_key(session) && !stands.contains_key(session);
-        forgotten.extend(removed.into_iter().filter(is_left));
+        forgotten.extend(gone.keys().copied().filter(is_left));
     }
     Removal {
         forgotten,
         before,
+        gone,
         up_to,
     }
 }

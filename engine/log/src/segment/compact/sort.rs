@@ -36,6 +36,10 @@ pub(crate) enum Source {
 pub(crate) struct Removal {
     /// Per session: drop records before this sequence.
     pub(crate) before: BTreeMap<SessionId, Sequence>,
+    /// Per session: the last of its records that are gone. Drop those before it, too, whatever `up_to` is:
+    /// a file can't say that records are gone that come after others which it has. The older snapshot
+    /// of that time was made after all of them, so no snapshot that is left needs them.
+    pub(crate) gone: BTreeMap<SessionId, Sequence>,
     /// Drop all traces of these sessions.
     pub(crate) forgotten: BTreeSet<SessionId>,
     /// Drop `before` records only from files that end at or before this position, that of the older
@@ -218,8 +222,10 @@ impl Sorting<'_> {
             return self.pass();
         }
         let before = self.removal.before.get(&session);
+        let gone = self.removal.gone.get(&session);
         let source = self.source;
-        let goes = self.is_short && before.is_some_and(|before| sequence < *before);
+        let goes = self.is_short && before.is_some_and(|before| sequence < *before)
+            || gone.is_some_and(|gone| sequence < *gone);
         let (number, met) = self.met(session);
         if goes {
             met.remove(sequence, sequence);

@@ -1,9 +1,10 @@
-//! The server's log lines on standard error.
+//! The server's log lines on standard error, or in systemd's journal.
 //!
 //! Standard error may be a full disk, a pipe without a reader, or one whose reader has stopped. A
 //! thread of its own writes the lines, so that nothing else fails or waits because of it. Lines that
 //! could not be written are counted.
 
+use crate::commands::serve::journal::{Journal, JournalEntries};
 use crate::settings::{LogFormat, LogLevel, Settings};
 use rejoin_metrics::Counter;
 use std::collections::VecDeque;
@@ -25,7 +26,7 @@ impl LogOutput {
     ///
     /// # Errors
     ///
-    /// When the thread can't be started.
+    /// When the thread can't be started, or there is no journal.
     pub(super) fn start(settings: &Settings) -> io::Result<Self> {
         let level = match settings.log_level.unwrap_or_default() {
             LogLevel::Error => LevelFilter::ERROR,
@@ -36,15 +37,20 @@ impl LogOutput {
         };
         let queue = Arc::new(Queue::default());
         let (source, target) = (queue.clone(), queue.clone());
+        let format = settings.log_format.unwrap_or_default();
+        let out: Box<dyn Write + Send> = match format {
+            LogFormat::Human | LogFormat::Json => Box::new(io::stderr()),
+            LogFormat::Journald => Box::new(Journal::connect()?),
+        };
         thread::Builder::new()
             .name("rejoin-stderr".into())
-            .spawn(move || source.write_all_to(io::stderr()))?;
+            .spawn(move || source.write_all_to(out))?;
         let builder = tracing_subscriber::fmt()
             .with_writer(move || Line(target.clone()))
             // It reports a failed write with `eprintln!`, which panics.
             .log_internal_errors(false)
             .with_max_level(level);
-        match settings.log_format.unwrap_or_default() {
+        match format {
             LogFormat::Human => {
                 builder
                     .with_ansi(io::stderr().is_terminal())
@@ -52,6 +58,7 @@ impl LogOutput {
                     .init();
             }
             LogFormat::Json => builder.json().flatten_event(true).init(),
+            LogFormat::Journald => builder.event_format(JournalEntries).init(),
         }
         Ok(Self { queue })
     }

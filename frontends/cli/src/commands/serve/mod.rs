@@ -10,6 +10,7 @@ mod cluster;
 mod descriptors;
 mod encryption;
 mod init;
+mod journal;
 mod limits;
 mod listeners;
 mod log_output;

@@ -7,6 +7,7 @@ mod salvage;
 mod served;
 
 use crate::args::VerifyArgs;
+use crate::offline::OfflineError;
 use progress::Progress;
 use rejoin_core::{Record, SessionId, Violation};
 use rejoin_engine::{RecordValidator, Salvaged};
@@ -103,6 +104,9 @@ impl Verdict {
 
 /// Verifies and reports; the exit status says whether the log is intact.
 pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode, VerifyError> {
+    if args.place.is_link() {
+        return Err(VerifyError::Served(OfflineError::ByLink.to_string()));
+    }
     if let Some((server, name)) = args.place.served(None).map_err(VerifyError::Served)? {
         return served::run(&server, name, args.json);
     }

@@ -1,7 +1,7 @@
-//! The events that a webhook has not been told of yet. The first of them are held in memory, and the log
-//! has the others: they are read from there once those were told.
+//! The events that a webhook has not been sent yet. The first of them are held in memory, and the log
+//! has the others: they are read from there once those were delivered.
 //!
-//! Invariant: an event is held, or was told or given up, or [`Queue::is_behind`].
+//! Invariant: an event is held, or was delivered or given up, or [`Queue::is_behind`].
 
 use super::message::{Message, Submitted, kind, message};
 use super::position::Position;
