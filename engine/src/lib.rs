@@ -98,6 +98,7 @@ mod trace;
 mod viewers;
 
 pub use builder::{EngineBuilder, HomeLog};
+pub use compaction::compact;
 pub use clock::LogClocks;
 pub use config::Config;
 pub use endings::Endings;

@@ -43,6 +43,8 @@ pub(crate) struct StreamState {
     pub(crate) first_seq: u64,
     pub(crate) last_seq: u64,
     #[serde(default)]
+    pub(crate) bytes: u64,
+    #[serde(default)]
     pub(crate) subjects: BTreeMap<String, u64>,
 }
 

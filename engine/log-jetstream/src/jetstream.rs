@@ -448,6 +448,10 @@ impl LogServer for JetStream {
         answer.is_some_and(|answer| answer.error.is_none())
     }
 
+    fn size(&mut self) -> Option<u64> {
+        self.state(&self.stream, None).map(|state| state.bytes)
+    }
+
     fn beats(&mut self) -> Option<Vec<(NodeName, u64)>> {
         let prefix = format!("$KV.{}.node.", self.bucket);
         let filter = format!("{prefix}>");

@@ -1,6 +1,7 @@
 //! Follows a log, takes it when it is this node's turn, and follows it again when it has lost it.
 
 use crate::limits::{AFTER_NOTICE, NOTICE, REOPEN};
+use crate::purge::Purger;
 use crate::surroundings::{Noticing, Server};
 use crate::{Shared, join, lock};
 use futures::future::{Either, FutureExt, select};
@@ -184,7 +185,8 @@ impl Driver {
         lock(&self.shared.appends).insert(log, stop);
         let is_from_another = match &taken.from {
             Some(writer) => writer != me,
-            None => before.home != *me,
+            // Its message may have been purged.
+            None => before.owner.as_ref().unwrap_or(&before.home) != me,
         };
         let by = is_from_another.then(|| {
             Arc::new(NodeTerm {
@@ -258,6 +260,7 @@ impl Driver {
     /// append, too, so that its jobs don't go on here. A log of another node is given back when that one is
     /// alive again and no job runs.
     fn wait_for_end(&self, home: &NodeName, term: u64) -> String {
+        let mut purger = Purger::new(self.log);
         loop {
             let ended = self.wait(async {
                 let tick = self.engine.runtime().timer(Duration::from_secs(1));
@@ -289,6 +292,7 @@ impl Driver {
                     .wait(given)
                     .map_or_else(String::new, |why| why.to_string());
             }
+            purger.tick(&self.shared, &self.engine);
         }
     }
 

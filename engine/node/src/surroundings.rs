@@ -39,6 +39,16 @@ pub trait Surroundings: fmt::Debug + Send + Sync + 'static {
     /// If it can't be opened.
     fn copy(&self, log: u8, id: LogId) -> Result<Opened<SegmentLog>, JoinError>;
 
+    /// Removes the copy of a log on this machine, which must not be open.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be removed.
+    fn discard_copy(&self, log: u8) -> io::Result<()> {
+        let _ = log;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// What says that something is about to be appended to a log.
     ///
     /// # Errors
