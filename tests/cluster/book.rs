@@ -22,5 +22,5 @@ fn the_page_about_several_nodes_prints_what_it_shows() {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     let page = Page::read(root, "book/src/cluster.md");
     let _turn = servers::turn();
-    Terminal::open(&PORTS).tell(&page);
+    Terminal::open(&PORTS).run_page(&page);
 }

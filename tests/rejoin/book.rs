@@ -22,7 +22,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("book/src/operating.md", "needs a certificate"),
 ];
 
-/// Needs servers of NATS: `tests/cluster` tells it.
+/// Needs servers of NATS: `tests/cluster` runs it.
 const ELSEWHERE: &str = "book/src/cluster.md";
 
 /// The usual ports of a server.
@@ -41,7 +41,7 @@ fn every_console_block_prints_what_its_page_shows() {
         "so few pages have console blocks: {}",
         stories.len()
     );
-    // Most of a story is waiting, so that a few are told at once.
+    // Most of a story is waiting, so that a few run at once.
     let left = Mutex::new(stories.into_iter());
     let failed = Mutex::new(vec![]);
     std::thread::scope(|scope| {
@@ -51,8 +51,8 @@ fn every_console_block_prints_what_its_page_shows() {
                     // The lock is given back before the story begins.
                     let next = left.lock().unwrap().next();
                     let Some(page) = next else { return };
-                    // One that fails does not keep the others from being told.
-                    if catch_unwind(|| tell(page)).is_err() {
+                    // One that fails does not keep the others from running.
+                    if catch_unwind(|| run(page)).is_err() {
                         failed.lock().unwrap().push(&page.name);
                     }
                 }
@@ -95,9 +95,8 @@ fn every_page_is_in_the_summary_and_every_link_leads_somewhere() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-fn tell(page: &Page) {
-    let mut terminal = Terminal::open(&PORTS);
-    terminal.tell(page);
+fn run(page: &Page) {
+    Terminal::open(&PORTS).run_page(page);
 }
 
 fn pages() -> Vec<Page> {

@@ -102,7 +102,7 @@ impl Terminal {
     /// # Panics
     ///
     /// As [`run`](Self::run).
-    pub(super) fn tell(&mut self, page: &Page) {
+    pub(super) fn run_page(&mut self, page: &Page) {
         for block in page.blocks.iter().filter(|block| block.ignored.is_none()) {
             assert!(
                 !block.commands.is_empty(),
