@@ -98,8 +98,8 @@ mod trace;
 mod viewers;
 
 pub use builder::{EngineBuilder, HomeLog};
-pub use compaction::compact;
 pub use clock::LogClocks;
+pub use compaction::compact;
 pub use config::Config;
 pub use endings::Endings;
 pub use engine::Engine;

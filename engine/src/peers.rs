@@ -61,6 +61,8 @@ pub struct ClusterStatus {
     pub home: u8,
     /// How many of its last beats, one a second, the servers did not answer. 0: it is connected.
     pub unanswered_beats: u64,
+    /// What the servers say if they have no room for what this node writes, which waits then.
+    pub no_room: Option<String>,
     /// The other live nodes, each with how many of this one's beats in a row it has been silent for.
     pub nodes: BTreeMap<Arc<str>, u64>,
     /// The logs that are known, by number.
@@ -98,6 +100,11 @@ impl ClusterStatus {
 
     /// Why this node should not be asked at present. None: it can be.
     pub fn unready(&self) -> Option<String> {
+        if let Some(reason) = &self.no_room {
+            return Some(format!(
+                "the NATS servers have no room ({reason}): what is written waits until they have"
+            ));
+        }
         if self.unanswered_beats >= CUT_OFF_BEATS {
             let seconds = self.unanswered_beats;
             return Some(format!(

@@ -11,10 +11,11 @@ use futures::StreamExt;
 use futures::channel::oneshot as answers;
 use futures::future::BoxFuture;
 use rejoin_cluster::NodeName;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
@@ -65,6 +66,8 @@ pub struct ConnectionSettings {
 pub struct Connection {
     pub(crate) client: Client,
     pub(crate) handle: Handle,
+    /// Why streams take no messages: they, or a server's disk, are full. By the subject of the message.
+    full: Arc<Mutex<BTreeMap<String, String>>>,
     _thread: Arc<RuntimeThread>,
 }
 
@@ -149,8 +152,36 @@ impl Connection {
         Ok(Self {
             client,
             handle,
+            full: Arc::default(),
             _thread: thread,
         })
+    }
+
+    /// Notes that a message was stored, or that it was not, because there is no room.
+    pub(crate) fn note_room(&self, subject: &str, refused: Option<&str>) {
+        let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        match refused {
+            Some(reason) if !full.contains_key(subject) => {
+                tracing::error!(
+                    subject,
+                    reason,
+                    "the NATS servers have no room: what is written waits until they have"
+                );
+                full.insert(subject.to_owned(), reason.to_owned());
+            }
+            Some(_) => {}
+            None if full.remove(subject).is_some() => {
+                tracing::info!(subject, "the NATS servers have room again");
+            }
+            None => {}
+        }
+    }
+
+    /// What the servers have said if they have no room for messages. None: all that was sent last was stored.
+    #[must_use]
+    pub fn no_room(&self) -> Option<String> {
+        let full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        full.values().next().cloned()
     }
 
     /// Asks the node that has log `log` of a cluster since `term`, and waits for its answer, `patience` at

@@ -2,7 +2,7 @@
 //! have.
 
 use crate::follower::Follower;
-use crate::limits::OPENING;
+use crate::limits::{LAG, OPENING};
 use crate::log::StreamLog;
 use crate::patience::Patience;
 use rejoin_cluster::{
@@ -219,6 +219,8 @@ pub(crate) struct Opening<S> {
     copy: Arc<dyn LogReader>,
     /// The last position in the copy as it was found.
     copied: u64,
+    /// The last message that was read before, to know what was purged.
+    least: u64,
     patience: Patience,
     /// The parts of a batch that goes on in the next message, and the position of its first record.
     parts: Vec<u8>,
@@ -244,6 +246,7 @@ impl<S: LogServer + Send> Opening<S> {
             server,
             copy,
             copied: next_position.saturating_sub(1),
+            least: 0,
             patience,
             parts: Vec::new(),
             parts_position: 0,
@@ -286,15 +289,39 @@ impl<S: LogServer + Send> Opening<S> {
             return Ok(None);
         }
         let (mut seen, mut cut) = (BTreeSet::new(), Vec::new());
+        // Of which the record of the removal was not read yet.
+        let mut open = BTreeSet::new();
         let mut chain = Chain::after_purge(self.options.log, bounds.first);
-        self.catch_up(&mut chain, bounds.last, &mut |records| {
-            for record in records.iter().filter(|it| seen.insert(it.session)) {
-                if record.sequence > Sequence(1) && !record.is_removal() {
-                    cut.push((record.session, record.sequence));
+        let mut last = bounds.last;
+        loop {
+            self.catch_up(&mut chain, last, &mut |records| {
+                for record in records {
+                    let session = record.session;
+                    let is_first = seen.insert(session);
+                    if record.is_removal() {
+                        open.remove(&session);
+                    } else if is_first && record.sequence > Sequence(1) {
+                        cut.push((session, record.sequence));
+                        open.insert(session);
+                    }
                 }
+                Ok(())
+            })?;
+            let Some(session) = open.first() else {
+                break;
+            };
+            // It may be there, and not be readable yet.
+            if !self.patience.pause(&mut self.server) {
+                let sequence = bounds.first;
+                let reason = format!(
+                    "the messages before it were purged, although session {session} is not removed, and \
+                     began there"
+                );
+                return Err(StreamDamage { sequence, reason }.into());
             }
-            Ok(())
-        })?;
+            last = self.bounds()?.last;
+        }
+        self.least = chain.link().number;
         (self.owner, self.writer, self.writer_before) = (None, None, None);
         self.copied = first.position.saturating_sub(1);
         Ok(Some((self.copied, cut)))
@@ -303,15 +330,18 @@ impl<S: LogServer + Send> Opening<S> {
     /// Reads all that the stream has now.
     fn read_up(&mut self, copy: LogId, take: Take<'_>) -> Result<Chain, StreamOpenError> {
         self.check_identity(copy)?;
+        let lag = Patience::of(LAG, &self.server);
         let (bounds, mut chain) = loop {
             let bounds = self.bounds()?;
             match self.behind_copy(bounds) {
+                // The leader may be new, and not know of all that it has.
+                Err(StreamOpenError::CopyAhead { .. }) if lag.pause(&mut self.server) => {}
                 // What was asked for was purged meanwhile.
                 Err(StreamOpenError::Purged { .. }) if self.bounds()?.first > bounds.first => {}
                 chain => break (bounds, chain?),
             }
         };
-        self.catch_up(&mut chain, bounds.last, take)?;
+        self.catch_up(&mut chain, bounds.last.max(self.least), take)?;
         Ok(chain)
     }
 

@@ -143,6 +143,10 @@ impl Surroundings for Nats {
         remove_directory(&discarded)
     }
 
+    fn no_room(&self) -> Option<String> {
+        self.connection.no_room()
+    }
+
     fn notices(&self, log: u8) -> Result<Box<dyn Noticing>, String> {
         let notices = self.connection.notice(&self.settings.cluster, log);
         let notices = notices.map_err(|error| error.to_string())?;

@@ -1,8 +1,8 @@
 //! Purges the beginning of a log's stream while this node writes the log, and looks how large the stream is.
 
+use crate::Shared;
 use crate::limits::{PURGE_ANSWER, PURGE_EVERY};
 use crate::surroundings::Server;
-use crate::Shared;
 use futures::future::{Either, FutureExt, select};
 use rejoin_cluster::{LogServer, Purged, Purging};
 use rejoin_core::SessionId;

@@ -23,6 +23,7 @@ pub(crate) fn of(shared: &Shared) -> ClusterStatus {
         cluster: shared.member.cluster.as_str().into(),
         node: shared.member.node.as_str().into(),
         home: shared.home,
+        no_room: shared.surroundings.no_room(),
         unanswered_beats: shared.unanswered_beats.load(Ordering::Acquire),
         nodes,
         logs,

@@ -49,6 +49,11 @@ pub trait Surroundings: fmt::Debug + Send + Sync + 'static {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    /// What the servers say if they have no room for what is written. Does not block.
+    fn no_room(&self) -> Option<String> {
+        None
+    }
+
     /// What says that something is about to be appended to a log.
     ///
     /// # Errors

@@ -277,7 +277,8 @@ impl Sequencer {
         }
         // The state is what is durable now.
         for KeptQuestion { sessions, reply } in std::mem::take(&mut batch.kept) {
-            let is_kept = |session: &SessionId| self.state.last_sequence(*session) > Sequence::START;
+            let is_kept =
+                |session: &SessionId| self.state.last_sequence(*session) > Sequence::START;
             let _ = reply.send(sessions.into_iter().filter(is_kept).collect());
         }
         batch.reply();

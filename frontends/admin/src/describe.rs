@@ -131,6 +131,9 @@ pub(crate) fn cluster(text: &mut Text, cluster: &ClusterStatus) {
     let help = "Whether this node is neither cut off nor behind: 1, or 0.";
     text.gauge("rejoin_cluster_ready", help)
         .is(u8::from(cluster.unready().is_none()));
+    let help = "Whether the NATS servers have no room for what this node writes: 1, or 0.";
+    text.gauge("rejoin_cluster_no_room", help)
+        .is(u64::from(cluster.no_room.is_some()));
     let help = "Beats in a row, one a second, that the servers of NATS did not answer.";
     text.gauge("rejoin_cluster_unanswered_beats", help)
         .is(cluster.unanswered_beats);
@@ -158,6 +161,10 @@ pub(crate) fn cluster(text: &mut Text, cluster: &ClusterStatus) {
     let help = "Since when this node has not had all records of the log, about; 0 if it has.";
     each("rejoin_tail_lag_seconds", help, &|log| {
         log.beats_behind.saturating_sub(1)
+    });
+    let help = "Bytes of the log's stream at a NATS server; 0 at nodes that do not write the log.";
+    each("rejoin_log_stream_bytes", help, &|log| {
+        log.stream_bytes.unwrap_or(0)
     });
     let help = "Whether the log can't be followed: 1, or 0.";
     each("rejoin_log_faulty", help, &|log| {

@@ -42,7 +42,9 @@ fn cut(batches: &[Batch]) -> Vec<(SessionId, Sequence)> {
     for record in batches.iter().flatten() {
         first.entry(record.session).or_insert(record);
     }
-    let cut = first.values().filter(|it| it.sequence > Sequence(1) && !is_removal(it));
+    let cut = first
+        .values()
+        .filter(|it| it.sequence > Sequence(1) && !is_removal(it));
     cut.map(|it| (it.session, it.sequence)).collect()
 }
 
@@ -59,7 +61,11 @@ fn check_reads(reader: &dyn LogReader, left: &[Batch], cut: &[(SessionId, Sequen
         assert_eq!(read.len(), 1);
     }
     let left = flat(left);
-    let removed: BTreeSet<_> = left.iter().filter(|it| is_removal(it)).map(|it| it.session).collect();
+    let removed: BTreeSet<_> = left
+        .iter()
+        .filter(|it| is_removal(it))
+        .map(|it| it.session)
+        .collect();
     for record in left.iter().filter(|it| !removed.contains(&it.session)) {
         let read = read_all(reader, record.session);
         let found = read.iter().find(|it| it.sequence == record.sequence);
@@ -79,7 +85,9 @@ fn a_log_that_begins_behind_what_was_removed_leads_to_the_same_state_and_reads()
             let cut = cut(left);
             cuts += cut.len();
             let disk = SimulatedDisk::new();
-            let mut opened = open(&disk).skip_removed(flat(before).len() as u64, &cut).unwrap();
+            let mut opened = open(&disk)
+                .skip_removed(flat(before).len() as u64, &cut)
+                .unwrap();
             let compactor = opened.log().compactor();
             for (place, batch) in left.iter().enumerate() {
                 opened = opened.append(batch).unwrap();
@@ -116,7 +124,9 @@ fn a_crash_before_the_removal_of_a_session_that_is_left_in_part_loses_nothing() 
     assert!(!cut.is_empty());
     for appended in 0..left.len() {
         let disk = SimulatedDisk::new();
-        let mut opened = open(&disk).skip_removed(flat(before).len() as u64, &cut).unwrap();
+        let mut opened = open(&disk)
+            .skip_removed(flat(before).len() as u64, &cut)
+            .unwrap();
         for batch in &left[..appended] {
             opened = opened.append(batch).unwrap();
         }
@@ -124,7 +134,11 @@ fn a_crash_before_the_removal_of_a_session_that_is_left_in_part_loses_nothing() 
         let state = opened.projection().state().clone();
         drop(opened);
         let mut again = open(&disk);
-        assert_eq!(*again.projection().state(), state, "after {appended} batches");
+        assert_eq!(
+            *again.projection().state(),
+            state,
+            "after {appended} batches"
+        );
         for batch in &left[appended..] {
             again = again.append(batch).unwrap();
         }
@@ -139,6 +153,9 @@ fn only_an_empty_log_can_begin_behind_removed_records() {
     let (mut log, _, _) = resume(&disk, SMALL).unwrap();
     log.append(&batches[0]).unwrap();
     let refused = log.skip_removed(7, &[]);
-    assert!(matches!(refused, Err(AppendError::Refused(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(AppendError::Refused(_))),
+        "{refused:?}"
+    );
     log.append(&batches[1]).unwrap();
 }
