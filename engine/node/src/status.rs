@@ -9,7 +9,7 @@ pub(crate) fn of(shared: &Shared) -> ClusterStatus {
     let beats = lock(&shared.beats);
     let nodes = beats
         .live()
-        .filter(|node| **node != shared.settings.node)
+        .filter(|node| **node != shared.member.node)
         .map(|node| (node.as_str().into(), beats.silence(node)))
         .collect();
     drop(beats);
@@ -20,8 +20,8 @@ pub(crate) fn of(shared: &Shared) -> ClusterStatus {
         status.term = claim.term;
     }
     ClusterStatus {
-        cluster: shared.settings.cluster.as_str().into(),
-        node: shared.settings.node.as_str().into(),
+        cluster: shared.member.cluster.as_str().into(),
+        node: shared.member.node.as_str().into(),
         home: shared.home,
         unanswered_beats: shared.unanswered_beats.load(Ordering::Acquire),
         nodes,
