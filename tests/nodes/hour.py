@@ -97,8 +97,8 @@ class Track:
         self.unknown = set()
         self.inputs = {}
         self.events = {}
-        self.pulled = [[]]
-        self.is_closed = self.is_over = self.is_checked = False
+        self.pulled = []
+        self.is_closed = self.is_over = self.is_checked = self.is_pulled = False
         self.is_retired = self.is_closing = False
         self.over_since = None
         self.effects = run.hosts.root / f"effects{number}"
@@ -152,7 +152,7 @@ class Track:
                 time.sleep(0.2)
                 continue
             # A job that has ended is not found there.
-            is_over = what == "interrupt" and b"is running in this session" in answer.body
+            is_over = what in ("interrupt", "input") and b"is running in this session" in answer.body
             if answer.status not in allowed and not is_over and not (tries > 1 and answer.status in (404, 409, 410) and what == "close"):
                 self.history.fault(f"{what} through {node.name}: {answer.status}", path, answer.body[:300])
                 if answer.status in (404, 410):
@@ -202,7 +202,7 @@ class Track:
 
     def retire(self):
         """Its readers stop, so that many sessions don't mean many readers."""
-        self.is_retired = self.is_checked = True
+        self.is_retired = self.is_checked = self.is_pulled = True
 
     def type(self, draw, mark):
         job = self.job(draw, f": {mark}; while read -r x; do echo got $x; done", input=True)
@@ -279,20 +279,19 @@ class Track:
         """As Arthas' clients: a consumer whose place the server keeps."""
         answer = self.arthas(draw, {"action": "join_session", "sessionId": self.session})
         consumer = answer and answer.get("consumerId")
-        while consumer and not self.is_checked:
+        while consumer and not self.is_pulled:
             request = {"action": "pull_results", "sessionId": self.session, "consumerId": consumer}
             answer = self.arthas(draw, request)
             if answer is None:
-                self.pulled.append([])
                 continue
             results = (answer.get("body") or {}).get("results")
             if results is None:
-                if not self.is_closing and not self.is_checked:
+                if not self.is_closing and not self.is_pulled:
                     self.history.fault(f"pull of {self.session}:", json.dumps(answer)[:300])
                     time.sleep(1)
                     continue
                 return
-            self.pulled[-1].extend(filter(None, map(item, results)))
+            self.pulled.append([it for it in map(item, results) if it])
             if not results:
                 time.sleep(0.2)
 
@@ -330,7 +329,6 @@ class Track:
             fault(f"{session}: its events have gaps")
         submitted, finished, outputs = collections.defaultdict(list), {}, collections.Counter()
         typed = []
-        resumed = 0
         for event in first:
             kind = event["type"]
             if kind == "job-submitted":
@@ -340,10 +338,9 @@ class Track:
                     fault(f"{session}: job {event['job']} finished twice")
                 finished[event["job"]] = event["outcome"]
                 self.history.count(f"jobs {event['outcome']}")
-                if event["outcome"] == "lost" and not resumed:
+                if event["outcome"] == "lost" and not event.get("message"):
                     fault(f"{session}: job {event['job']} is lost without a reason")
             elif kind == "session-resumed":
-                resumed += 1
                 self.history.count("resumed by another node" if event.get("node") else "resumed")
             elif kind == "input":
                 typed.append(event)
@@ -387,15 +384,17 @@ class Track:
         self.history.count("events", len(first))
 
     def check_pulled(self, items, to_the_end):
-        """A consumer may get again what it had, and never misses anything."""
+        """A consumer never misses anything. When its session changes hands, or the answer is lost that says how far it
+        has come, it may get again what it had."""
         read = 0
-        for chunk in filter(None, self.pulled):
+        for answer in filter(None, self.pulled):
             for start in range(read, -1, -1):
-                if items[start:start + len(chunk)] == chunk:
-                    read = max(read, start + len(chunk))
+                if items[start:start + len(answer)] == answer:
+                    self.history.count("answers to pulls with results again", int(start < read))
+                    read = max(read, start + len(answer))
                     break
             else:
-                self.history.fault(f"{self.session}: after {read} results a consumer got", str(chunk)[:300], "of", str(items[read:])[:300])
+                self.history.fault(f"{self.session}: after {read} results a consumer got", str(answer)[:300], "of", str(items[read:])[:300])
                 return
         if to_the_end and read != len(items):
             self.history.fault(f"{self.session}: a consumer got {read} of {len(items)} results")
@@ -404,7 +403,7 @@ class Track:
 
 def is_retryable(message):
     message = message.lower()
-    return any(word in message for word in ("try again", "again", "not available", "cut off", "no node", "retry", "moment"))
+    return any(word in message for word in ("try again", "again", "not available", "cut off", "no node", "retry", "moment", "shutting down"))
 
 
 def item(result):
@@ -431,6 +430,7 @@ class Nemesis:
         self.run, self.hosts, self.draw = run, run.hosts, random.Random(f"nemesis {seed}")
         self.pending = []
         self.busy = set()
+        self.is_calm = False
 
     def act(self):
         """Does something to one host, and says how to undo it."""
@@ -506,7 +506,8 @@ class Nemesis:
             self.revive()
             if time.monotonic() >= following:
                 following = time.monotonic() + self.draw.uniform(5, 20)
-                self.act()
+                if not self.is_calm:
+                    self.act()
             time.sleep(0.1)
         self.undo(float("inf"))
 
@@ -598,6 +599,20 @@ def check(run, settings):
     for track in tracks:
         if track.session not in ids and len(ids) < 1000:
             history.fault(f"session {track.session} is not listed")
+    # Consumers first: that they have got something is an event, too.
+    for track in tracks:
+        if not track.is_retired:
+            wanted = sum(1 for it in events_of(hosts.nodes[0], track.session) if written(it))
+            try:
+                hosts.wait("the consumer has all", lambda: track.is_closed or sum(map(len, track.pulled)) >= wanted, 20)
+            except AssertionError:
+                pass
+    for track in tracks:
+        track.is_pulled = True
+    for track in tracks:
+        for thread in track.threads[2:]:
+            thread.join(40)
+    time.sleep(3)
     for track in tracks:
         all_events = [events_of(node, track.session) for node in hosts.nodes]
         last = len(all_events[0])
@@ -605,14 +620,6 @@ def check(run, settings):
             hosts.wait("the reader has all", lambda: len(track.events) >= last or not track.threads[1].is_alive(), 30)
         except AssertionError:
             pass
-        # Consumers ask twice a second.
-        wanted = sum(1 for it in all_events[0] if written(it))
-        try:
-            hosts.wait("the consumer has all", lambda: track.is_retired or track.is_closed
-                       or sum(map(len, track.pulled)) >= wanted, 20)
-        except AssertionError:
-            pass
-        time.sleep(0 if track.is_retired else 1)
         track.is_checked = True
         track.check(all_events)
     for track in tracks:
@@ -664,6 +671,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--tracks", type=int, default=6)
+    parser.add_argument("--calm", action="store_true", help="do nothing to the hosts")
     parser.add_argument("--root")
     settings = parser.parse_args()
     root = settings.root or tempfile.mkdtemp(prefix="nodes", dir="target")
@@ -676,6 +684,7 @@ def main():
         say("started, in", root)
         threading.Thread(target=run.watch, daemon=True).start()
         nemesis = Nemesis(run, settings.seed)
+        nemesis.is_calm = settings.calm
         end = time.monotonic() + settings.minutes * 60
 
         def keep_tracks():
