@@ -164,6 +164,8 @@ class Hosts:
         self.stores = stores or [self.root / f"host{index + 1}" for index in range(count)]
         self.arguments = list(arguments)
         self.root.mkdir(parents=True, exist_ok=True)
+        # So that `close` is called then, too.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         for store in self.stores:
             store.mkdir(parents=True, exist_ok=True)
         self.tag = f"rj{os.getpid()}"

@@ -4,7 +4,7 @@
 
 use crate::gates::{check_payload, check_version};
 use crate::jetstream::ConnectError;
-use crate::limits::{ANSWER, ANSWERS_AT_ONCE};
+use crate::limits::{ANSWER, ANSWERS_AT_ONCE, PING};
 use async_nats::client::RequestErrorKind;
 use async_nats::{Client, ConnectOptions, Request};
 use futures::StreamExt;
@@ -128,6 +128,7 @@ impl Connection {
         });
         let mut options = ConnectOptions::new()
             .name("rejoin")
+            .ping_interval(PING)
             .connection_timeout(ANSWER)
             .request_timeout(Some(ANSWER));
         options = match settings.access.clone() {

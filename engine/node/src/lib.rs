@@ -64,6 +64,8 @@ struct Shared {
     beats: Mutex<Beats>,
     /// The claims of all logs as they were last read, by number.
     claims: Mutex<BTreeMap<u8, Claim>>,
+    /// Whether those of all logs have been read.
+    has_read_claims: AtomicBool,
     logs: Mutex<BTreeMap<u8, LogStatus>>,
     /// What ends appends that wait for servers, of the logs that this node writes.
     appends: Mutex<BTreeMap<u8, StopAppends>>,
