@@ -118,11 +118,17 @@ class Part:
 
     def end(self, patience=60):
         """As `kill -TERM`. The exit code; None: it did not end."""
+        self.ask_to_end()
+        return self.wait_for_end(patience)
+
+    def ask_to_end(self):
         self.is_down = True
-        if not self.process:
-            return 0
         self.go_on()
         self.signal(signal.SIGTERM)
+
+    def wait_for_end(self, patience):
+        if not self.process:
+            return 0
         try:
             return self.process.wait(patience)
         except subprocess.TimeoutExpired:
@@ -173,6 +179,8 @@ class Hosts:
         self.environment = {**os.environ, "HOME": str(self.root)}
         self.servers = [Part(self, "s", index) for index in range(count)]
         self.nodes = [Part(self, "n", index) for index in range(count)]
+        # Which servers each node is told of.
+        self.known = [self.servers for _ in range(count)]
         self.cuts = {}
         self.lock = threading.Lock()
 
@@ -202,7 +210,7 @@ class Hosts:
         return [
             self.rejoin, "serve", "--listen", f"127.0.0.1:{PORT}", "--data", str(store / "data"),
             "--node", part.name,
-            "--cluster", ",".join(f"nats://{server.address}:4222" for server in self.servers),
+            "--cluster", ",".join(f"nats://{server.address}:4222" for server in self.known[part.index]),
             "--cluster-monitoring", ",".join(f"{server.address}:8222" for server in self.servers),
             *self.arguments,
         ]

@@ -15,7 +15,6 @@ import http.client
 import json
 import random
 import shutil
-import signal
 import subprocess
 import tempfile
 import threading
@@ -478,8 +477,7 @@ class Nemesis:
             elif kind.startswith("stop"):
                 part.stop()
         if kind == "end node":
-            node.is_down = True
-            node.signal(signal.SIGTERM)
+            node.ask_to_end()
 
         def undo():
             for one, other in pairs:
@@ -488,7 +486,7 @@ class Nemesis:
                 if kind.startswith("stop"):
                     part.go_on()
                 elif kind == "end node":
-                    if part.end(90) != 0:
+                    if part.wait_for_end(90) != 0:
                         self.run.history.fault(f"{part.name} did not end cleanly: {part.process.poll()}")
                         part.kill()
                     part.start()

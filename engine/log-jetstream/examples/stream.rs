@@ -64,7 +64,7 @@ impl Place {
             cluster: cluster.parse()?,
             number: 0,
             replicas: self.servers.len(),
-            sync: SyncProof::Asked(self.monitoring.clone()),
+            sync: SyncProof::Monitoring(self.monitoring.clone()),
         };
         let new = LogId::from_bytes([new; 16]);
         Ok(JetStream::on(&self.connection()?, &settings, new, false)?)
