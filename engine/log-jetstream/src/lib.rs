@@ -32,7 +32,7 @@ mod patience;
 
 pub use connection::{Access, Answering, AskError, Connection, ConnectionSettings, Notices};
 pub use follower::{Follower, NotTaken, Taken};
-pub use gates::{ServerFault, SyncProof};
+pub use gates::{ServerFault, ServerReport, SyncProof, ask_server};
 pub use jetstream::{ConnectError, JetStream, JetStreamSettings};
 pub use log::{StopAppends, StreamLog};
 pub use open::{StreamOpenError, StreamOptions};

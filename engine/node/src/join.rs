@@ -15,8 +15,9 @@ use rejoin_log_jetstream::{
 };
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// How a node takes part in a cluster.
 #[derive(Clone, Debug)]
@@ -33,6 +34,12 @@ pub struct MembershipSettings {
     pub replicas: usize,
     /// How it is known that the servers sync.
     pub sync: SyncProof,
+    /// After how many seconds without a beat another node is held for dead, at least
+    /// [`TAKE_OVER_AFTER`](crate::limits::TAKE_OVER_AFTER). Should be the same at all nodes.
+    pub take_over_after: Duration,
+    /// How long this node lets its jobs run while the servers don't answer it, so that another node may have
+    /// taken their sessions.
+    pub stop_jobs_after: Duration,
     /// The directory of the copies of the logs.
     pub directory: PathBuf,
     /// The version of the program.
@@ -123,16 +130,19 @@ impl Membership {
         };
         let numbering = Numbering::new(home, LOGS).unwrap_or_default();
         let shared = Arc::new(Shared {
-            settings,
             connection,
             home,
-            beats: Mutex::new(Beats::new()),
+            beats: Mutex::new(Beats::patient(settings.take_over_after.as_secs())),
             claims: Mutex::default(),
             logs: Mutex::default(),
+            entries: Mutex::default(),
             appends: Mutex::default(),
             is_leaving: AtomicBool::new(false),
             is_silent: AtomicBool::new(false),
-            unanswered_beats: AtomicU64::new(0),
+            answered: Mutex::default(),
+            servers: Mutex::default(),
+            services: Mutex::default(),
+            settings,
         });
         Ok(Joined {
             home: log,

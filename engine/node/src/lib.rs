@@ -15,22 +15,25 @@ mod join;
 pub mod limits;
 mod peers;
 mod status;
+mod watch;
+mod watched_log;
 
 pub use join::{JoinError, Joined, MembershipSettings};
 pub use rejoin_cluster::{NodeName, Process};
 pub use rejoin_log_jetstream::{Access, ConnectionSettings, SyncProof};
 
-use rejoin_cluster::{Beats, Claim};
-use rejoin_engine::Engine;
-use rejoin_engine::peers::{ClusterStatus, LogStatus, Peers};
-use rejoin_log_jetstream::{Connection, Follower, JetStream, StopAppends};
+use rejoin_cluster::{Beats, Claim, NodeEntry};
+use rejoin_engine::peers::{ClusterStatus, LogStatus, Peers, ServerStatus};
+use rejoin_engine::{Engine, Runtime, SmolRuntime};
+use rejoin_log_jetstream::{Connection, Follower, JetStream};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use watched_log::Appends;
 
 /// One process's part in a cluster. It ends with [`leave`](Self::leave).
 pub struct Membership {
@@ -58,13 +61,26 @@ struct Shared {
     beats: Mutex<Beats>,
     /// The claims of all logs as they were last read, by number.
     claims: Mutex<BTreeMap<u8, Claim>>,
-    logs: Mutex<BTreeMap<u8, LogStatus>>,
-    /// What ends appends that wait for servers, of the logs that this node writes.
-    appends: Mutex<BTreeMap<u8, StopAppends>>,
+    logs: Mutex<BTreeMap<u8, LogState>>,
+    /// What the other nodes said of themselves at their last beats.
+    entries: Mutex<BTreeMap<NodeName, NodeEntry>>,
+    /// Appends to the logs that this node writes.
+    appends: Mutex<BTreeMap<u8, Appends>>,
+    servers: Mutex<BTreeMap<Arc<str>, ServerStatus>>,
+    /// The services of this node.
+    services: Mutex<Vec<Arc<str>>>,
     is_leaving: AtomicBool,
     is_silent: AtomicBool,
-    /// How many of the last beats the servers did not answer.
-    unanswered_beats: AtomicU64,
+    /// What the stopwatch showed when the servers last answered a beat. None: it has not begun.
+    answered: Mutex<Option<Duration>>,
+}
+
+/// A log as the threads note it.
+#[derive(Default)]
+struct LogState {
+    status: LogStatus,
+    /// What the stopwatch showed when this node last had all of its records. None: nobody has looked yet.
+    whole: Option<Duration>,
 }
 
 impl Shared {
@@ -89,8 +105,24 @@ impl Shared {
     }
 
     fn note(&self, log: u8, change: impl FnOnce(&mut LogStatus)) {
-        change(lock(&self.logs).entry(log).or_default());
+        change(&mut lock(&self.logs).entry(log).or_default().status);
     }
+
+    /// This node has all records of a log now.
+    fn is_whole(&self, log: u8) {
+        lock(&self.logs).entry(log).or_default().whole = Some(now());
+    }
+
+    /// For how long the servers have not answered the beats.
+    fn unanswered(&self) -> Duration {
+        let answered = *lock(&self.answered);
+        answered.map_or(Duration::ZERO, |then| now().saturating_sub(then))
+    }
+}
+
+/// What the stopwatch shows. Nothing that is in a log depends on it.
+fn now() -> Duration {
+    SmolRuntime.elapsed()
 }
 
 /// What is behind a lock is whole at each moment.
@@ -115,7 +147,12 @@ impl Membership {
         let (Some(entries), Some(home)) = (self.entries.take(), self.home.take()) else {
             return Ok(());
         };
+        *lock(&self.shared.services) = engine.services().map(|it| it.to_string().into()).collect();
         let (shared, engine) = (self.shared.clone(), engine.clone());
+        let watched = shared.clone();
+        let watching = std::thread::Builder::new().name("rejoin-watch".to_owned());
+        // Nobody waits for its end: it only looks.
+        watching.spawn(move || watch::run(&watched))?;
         let beating = std::thread::Builder::new().name("rejoin-beat".to_owned());
         self.beating = Some(beating.spawn(move || beat::run(&shared, &engine, entries, home))?);
         Ok(())
@@ -139,9 +176,7 @@ impl Membership {
     /// Ends appends that wait for servers which don't answer, so that the engine can end without them. What
     /// was appended is found out when the log is opened again.
     pub fn give_up_appends(&self) {
-        lock(&self.shared.appends)
-            .values()
-            .for_each(StopAppends::stop);
+        lock(&self.shared.appends).values().for_each(Appends::stop);
     }
 
     /// For tests: neither beats nor takes logs any more, as a process that hangs. It writes what it has until
