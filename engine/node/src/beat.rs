@@ -2,22 +2,22 @@
 
 use crate::driver::Driver;
 use crate::limits::{BEAT, LOGS, LOST_BEATS};
-use crate::{Shared, lock, now};
+use crate::surroundings::{Server, Thread};
+use crate::{Shared, lock};
 use rejoin_cluster::{Claim, LogServer, NodeEntry, NodeName, Written, claim_key, node_key};
 use rejoin_engine::Engine;
 use rejoin_engine::peers::LogActivity;
-use rejoin_log_jetstream::{Follower, JetStream};
+use rejoin_log_jetstream::Follower;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
 
 /// Beats until the node leaves, and drives each log on a thread of its own.
 pub(crate) fn run(
     shared: &Arc<Shared>,
     engine: &Engine,
-    mut entries: JetStream,
-    home: Follower<JetStream>,
+    mut entries: Server,
+    home: Follower<Server>,
 ) {
     let mut drivers = BTreeMap::new();
     drive(&mut drivers, shared, engine, shared.home, Some(home));
@@ -26,7 +26,7 @@ pub(crate) fn run(
         count: 0,
     };
     let mut contact = Contact::default();
-    *lock(&shared.answered) = Some(now());
+    *lock(&shared.answered) = Some(shared.stopwatch.now());
     loop {
         if !shared.is_silent.load(Ordering::Acquire) {
             let seen = beat.write(shared, engine, &mut entries);
@@ -45,24 +45,27 @@ pub(crate) fn run(
         }
     }
     for driver in drivers.into_values() {
-        let _ = driver.join();
+        driver();
     }
     beat.delete(shared, &mut entries);
 }
 
 fn drive(
-    drivers: &mut BTreeMap<u8, JoinHandle<()>>,
+    drivers: &mut BTreeMap<u8, Thread>,
     shared: &Arc<Shared>,
     engine: &Engine,
     log: u8,
-    follower: Option<Follower<JetStream>>,
+    follower: Option<Follower<Server>>,
 ) {
     if drivers.contains_key(&log) {
         return;
     }
     let driver = Driver::new(shared.clone(), engine.clone(), log, follower);
-    let thread = std::thread::Builder::new().name(format!("rejoin-log-{log}"));
-    match thread.spawn(move || driver.run()) {
+    let name = format!("rejoin-log-{log}");
+    let thread = shared
+        .surroundings
+        .thread(name, Box::new(move || driver.run()));
+    match thread {
         Ok(thread) => drop(drivers.insert(log, thread)),
         Err(error) => tracing::error!(log, %error, "cannot follow a log: no thread"),
     }
@@ -78,7 +81,7 @@ impl Contact {
     fn note(&mut self, shared: &Shared, is_answered: bool) {
         if is_answered {
             let silence = shared.unanswered().as_secs();
-            *lock(&shared.answered) = Some(now());
+            *lock(&shared.answered) = Some(shared.stopwatch.now());
             if self.unanswered_beats >= LOST_BEATS {
                 tracing::info!(seconds = silence, "the NATS servers answer again");
             }
@@ -95,7 +98,7 @@ impl Contact {
 }
 
 /// What the other nodes say of themselves, for operators. One that can't be read now stays as it was.
-fn read_entries(shared: &Shared, entries: &mut JetStream, seen: &[(NodeName, u64)]) {
+fn read_entries(shared: &Shared, entries: &mut Server, seen: &[(NodeName, u64)]) {
     lock(&shared.entries).retain(|node, _| seen.iter().any(|(other, _)| other == node));
     for (node, _) in seen {
         let Some(found) = entries.read(&node_key(node)) else {
@@ -130,7 +133,7 @@ fn note_ends(shared: &Shared) {
 }
 
 /// The claims of all logs as they are now, for all threads. Returns which logs there are.
-fn read_claims(shared: &Shared, entries: &mut JetStream) -> Vec<u8> {
+fn read_claims(shared: &Shared, entries: &mut Server) -> Vec<u8> {
     let mut logs = Vec::new();
     for log in 0..LOGS {
         // Homes are given out in order.
@@ -165,13 +168,13 @@ impl Beat {
         &mut self,
         shared: &Shared,
         engine: &Engine,
-        entries: &mut JetStream,
+        entries: &mut Server,
     ) -> Option<Vec<(NodeName, u64)>> {
-        let key = node_key(&shared.settings.node);
+        let key = node_key(&shared.member.node);
         self.count = self.count.saturating_add(1);
         let entry = NodeEntry {
             log: shared.home,
-            version: shared.settings.version.clone(),
+            version: shared.member.version.clone(),
             services: engine.services().map(ToString::to_string).collect(),
             beat: self.count,
             copies: copies(shared),
@@ -184,7 +187,7 @@ impl Beat {
             Written::Done(revision) => Some(revision),
             Written::Conflict => {
                 tracing::warn!(
-                    node = %shared.settings.node,
+                    node = %shared.member.node,
                     "the beat of this node was written by another process, or twice"
                 );
                 None
@@ -193,14 +196,14 @@ impl Beat {
         };
         self.revision?;
         let mut beats = entries.beats()?;
-        beats.retain(|(node, _)| *node != shared.settings.node);
+        beats.retain(|(node, _)| *node != shared.member.node);
         Some(beats)
     }
 
     /// So that the others do not wait for this node.
-    fn delete(&self, shared: &Shared, entries: &mut JetStream) {
+    fn delete(&self, shared: &Shared, entries: &mut Server) {
         if let Some(revision) = self.revision {
-            entries.write(&node_key(&shared.settings.node), revision, b"");
+            entries.write(&node_key(&shared.member.node), revision, b"");
         }
     }
 }

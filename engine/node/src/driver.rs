@@ -1,6 +1,7 @@
 //! Follows a log, takes it when it is this node's turn, and follows it again when it has lost it.
 
 use crate::limits::{AFTER_NOTICE, NOTICE, REOPEN};
+use crate::surroundings::{Noticing, Server};
 use crate::watched_log::{Appends, WatchedLog};
 use crate::{Shared, join, lock};
 use futures::future::{Either, FutureExt, select};
@@ -9,9 +10,8 @@ use rejoin_core::NodeTerm;
 use rejoin_engine::peers::{LogActivity, PeerRequest};
 use rejoin_engine::{Engine, Unavailable};
 use rejoin_log::Log;
-use rejoin_log_jetstream::{
-    Answering, Follower, JetStream, NotTaken, Notices, StreamOpenError, Taken,
-};
+use rejoin_log_jetstream::{Follower, NotTaken, StreamOpenError, Taken};
+use std::any::Any;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,7 +23,7 @@ pub(crate) struct Driver {
     engine: Engine,
     log: u8,
     /// The home, which the engine follows from the start.
-    first: Option<Follower<JetStream>>,
+    first: Option<Follower<Server>>,
     has_owned: bool,
     /// Why it could not be followed the last time.
     fault: Option<String>,
@@ -34,7 +34,7 @@ enum Left {
     /// The node leaves.
     Leaving,
     /// The log is this node's.
-    Taken(Box<Taken<JetStream>>, Claim),
+    Taken(Box<Taken<Server>>, Claim),
     /// It has to be opened again.
     Failed(String),
 }
@@ -44,7 +44,7 @@ impl Driver {
         shared: Arc<Shared>,
         engine: Engine,
         log: u8,
-        first: Option<Follower<JetStream>>,
+        first: Option<Follower<Server>>,
     ) -> Self {
         Self {
             shared,
@@ -89,21 +89,17 @@ impl Driver {
             Some(home) => home,
             None => self.open()?,
         };
-        let notices = self
-            .shared
-            .connection
-            .notice(&self.shared.settings.cluster, self.log)
-            .map_err(|error| error.to_string())?;
-        match self.follow(follower, &notices) {
+        let notices = self.shared.surroundings.notices(self.log)?;
+        match self.follow(follower, &*notices) {
             Left::Leaving => Ok(()),
             Left::Failed(fault) => Err(fault),
             Left::Taken(taken, before) => self.own(*taken, &before),
         }
     }
 
-    fn open(&self) -> Result<Follower<JetStream>, String> {
+    fn open(&self) -> Result<Follower<Server>, String> {
         self.does(LogActivity::Opening);
-        let opened = join::open(&self.shared.settings, &self.shared.connection, self.log);
+        let opened = join::open(&self.shared.member, &*self.shared.surroundings, self.log);
         let opened = opened.map_err(|error| error.to_string())?;
         let (follower, projection, _) = opened.into_parts();
         let followed =
@@ -119,7 +115,7 @@ impl Driver {
             .note(self.log, |status| status.activity = activity);
     }
 
-    fn follow(&self, mut follower: Follower<JetStream>, notices: &Notices) -> Left {
+    fn follow(&self, mut follower: Follower<Server>, notices: &dyn Noticing) -> Left {
         self.does(LogActivity::Following);
         let position = follower.position();
         self.shared
@@ -176,7 +172,7 @@ impl Driver {
                 }
             }
             match pauses.next() {
-                Some(pause) => std::thread::sleep(*pause),
+                Some(pause) => self.shared.surroundings.sleep(*pause),
                 None if notices.wait(NOTICE) => pauses = AFTER_NOTICE.iter(),
                 None => {}
             }
@@ -196,8 +192,8 @@ impl Driver {
     /// Takes the log. What was read meanwhile is visible before it is written here.
     fn take(
         &self,
-        follower: Follower<JetStream>,
-    ) -> Result<Box<Taken<JetStream>>, Box<NotTaken<JetStream>>> {
+        follower: Follower<Server>,
+    ) -> Result<Box<Taken<Server>>, Box<NotTaken<Server>>> {
         self.does(LogActivity::Taking);
         let before = follower.position();
         // What this node knows of the claim is up to a second old.
@@ -213,10 +209,10 @@ impl Driver {
     }
 
     /// Writes the log until another node has taken it, it fails, or this node leaves or gives it back.
-    fn own(&mut self, taken: Taken<JetStream>, before: &Claim) -> Result<(), String> {
-        let (me, log) = (&self.shared.settings.node, self.log);
+    fn own(&mut self, taken: Taken<Server>, before: &Claim) -> Result<(), String> {
+        let (me, log) = (&self.shared.member.node, self.log);
         let term = taken.log.term();
-        let appends = Appends::new(taken.log.stop_appends());
+        let appends = self.shared.appends_of(taken.log.stop_appends());
         let position = self
             .engine
             .position(log)
@@ -273,23 +269,29 @@ impl Driver {
         }
     }
 
-    fn answer(&self, term: u64) -> Result<Answering, String> {
+    fn answer(&self, term: u64) -> Result<Box<dyn Any + Send>, String> {
         let (engine, log) = (self.engine.clone(), self.log);
-        let answering =
-            self.shared
-                .connection
-                .answer(&self.shared.settings.cluster, log, term, move |bytes| {
-                    let engine = engine.clone();
-                    async move {
-                        let request = PeerRequest::decode(&bytes).inspect_err(|error| {
-                            tracing::warn!(log, %error, "cannot read what another node asks");
-                        });
-                        let answer = engine.answer(log, request.ok()?).await;
-                        answer.map(|answer| answer.encode())
-                    }
-                    .boxed()
+        let answer = move |bytes: Vec<u8>| {
+            let engine = engine.clone();
+            async move {
+                let request = PeerRequest::decode(&bytes).inspect_err(|error| {
+                    tracing::warn!(log, %error, "cannot read what another node asks");
                 });
-        answering.map_err(|error| error.to_string())
+                let answer = engine.answer(log, request.ok()?).await;
+                answer.map(|answer| answer.encode())
+            }
+            .boxed()
+        };
+        let surroundings = &self.shared.surroundings;
+        surroundings.answer(log, term, Box::new(answer))
+    }
+
+    /// Waits for a future.
+    fn wait<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let mut output = None;
+        let waiting = async { output = Some(future.await) };
+        self.shared.surroundings.wait(waiting.boxed_local());
+        output
     }
 
     /// Waits until the log is not this node's any more. That another node has taken it is noticed without an
@@ -297,14 +299,14 @@ impl Driver {
     /// alive again and no job runs.
     fn wait_for_end(&self, home: &NodeName, term: u64, appends: &Appends) -> String {
         loop {
-            let ended = smol::block_on(async {
+            let ended = self.wait(async {
                 let tick = self.engine.runtime().timer(Duration::from_secs(1));
                 match select(pin!(self.engine.log_ended(self.log)), tick).await {
                     Either::Left((why, _)) => Some(why),
                     Either::Right(_) => None,
                 }
             });
-            if let Some(why) = ended {
+            if let Some(why) = ended.flatten() {
                 if !self.shared.is_leaving() {
                     self.note_fenced();
                 }
@@ -316,17 +318,18 @@ impl Driver {
                 self.shared.is_whole(self.log);
             }
             let is_taken = self.claim().is_some_and(|claim| claim.term > term);
-            let is_lent = *home != self.shared.settings.node && self.is_alive(home);
+            let is_lent = *home != self.shared.member.node && self.is_alive(home);
             if is_taken {
                 self.note_fenced();
             }
             if is_taken || (is_lent && !self.is_busy()) {
                 let given = self.engine.release(self.log, Duration::ZERO);
-                return reason(&smol::block_on(given));
+                let why = self.wait(given);
+                return why.map_or_else(String::new, |why| reason(&why));
             }
             if self.is_cut_off() && self.is_busy() {
                 appends.give_up();
-                smol::block_on(self.engine.release(self.log, Duration::ZERO));
+                self.wait(self.engine.release(self.log, Duration::ZERO));
                 return CUT_OFF_TOO_LONG.to_owned();
             }
         }
@@ -334,7 +337,7 @@ impl Driver {
 
     /// Whether the servers have not answered for so long that jobs must not go on here.
     fn is_cut_off(&self) -> bool {
-        self.shared.unanswered() >= self.shared.settings.stop_jobs_after
+        self.shared.unanswered() >= self.shared.surroundings.patience().stop_jobs_after
     }
 
     fn note_fenced(&self) {

@@ -13,25 +13,31 @@ mod beat;
 mod driver;
 mod join;
 pub mod limits;
+#[cfg(feature = "nats")]
+mod nats;
 mod peers;
 mod status;
+mod surroundings;
 mod watch;
 mod watched_log;
 
-pub use join::{JoinError, Joined, MembershipSettings};
+#[cfg(feature = "nats")]
+pub use join::MembershipSettings;
+pub use join::{JoinError, Joined, Member};
 pub use rejoin_cluster::{NodeName, Process};
+#[cfg(feature = "nats")]
 pub use rejoin_log_jetstream::{Access, ConnectionSettings, SyncProof};
+pub use surroundings::{Answer, NodePatience, Noticing, Server, Surroundings, Thread};
 
 use rejoin_cluster::{Beats, Claim, NodeEntry};
 use rejoin_engine::peers::{ClusterStatus, LogStatus, Peers, ServerStatus};
-use rejoin_engine::{Engine, Runtime, SmolRuntime};
-use rejoin_log_jetstream::{Connection, Follower, JetStream};
+use rejoin_engine::{Engine, Runtime};
+use rejoin_log_jetstream::{Follower, StopAppends};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use watched_log::Appends;
 
@@ -39,15 +45,15 @@ use watched_log::Appends;
 pub struct Membership {
     shared: Arc<Shared>,
     /// Until the start.
-    entries: Option<JetStream>,
-    home: Option<Follower<JetStream>>,
-    beating: Option<JoinHandle<()>>,
+    entries: Option<Server>,
+    home: Option<Follower<Server>>,
+    beating: Option<Thread>,
 }
 
 impl fmt::Debug for Membership {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Membership")
-            .field("node", &self.shared.settings.node)
+            .field("node", &self.shared.member.node)
             .field("home", &self.shared.home)
             .finish_non_exhaustive()
     }
@@ -55,8 +61,9 @@ impl fmt::Debug for Membership {
 
 /// What all threads of a node know.
 struct Shared {
-    settings: MembershipSettings,
-    connection: Connection,
+    member: Member,
+    surroundings: Arc<dyn Surroundings>,
+    stopwatch: Stopwatch,
     home: u8,
     beats: Mutex<Beats>,
     /// The claims of all logs as they were last read, by number.
@@ -85,7 +92,7 @@ struct LogState {
 
 impl Shared {
     fn me(&self) -> (&NodeName, Process) {
-        (&self.settings.node, self.settings.process)
+        (&self.member.node, self.member.process)
     }
 
     fn is_leaving(&self) -> bool {
@@ -94,13 +101,7 @@ impl Shared {
 
     /// Waits, and returns early when the node leaves. Whether it does.
     fn pause(&self, time: Duration) -> bool {
-        let step = Duration::from_millis(20);
-        let mut left = time;
-        while !left.is_zero() && !self.is_leaving() {
-            let now = left.min(step);
-            std::thread::sleep(now);
-            left = left.saturating_sub(now);
-        }
+        self.surroundings.sleep_unless(time, &|| self.is_leaving());
         self.is_leaving()
     }
 
@@ -110,19 +111,32 @@ impl Shared {
 
     /// This node has all records of a log now.
     fn is_whole(&self, log: u8) {
-        lock(&self.logs).entry(log).or_default().whole = Some(now());
+        let now = self.stopwatch.now();
+        lock(&self.logs).entry(log).or_default().whole = Some(now);
     }
 
     /// For how long the servers have not answered the beats.
     fn unanswered(&self) -> Duration {
         let answered = *lock(&self.answered);
-        answered.map_or(Duration::ZERO, |then| now().saturating_sub(then))
+        answered.map_or(Duration::ZERO, |then| {
+            self.stopwatch.now().saturating_sub(then)
+        })
+    }
+
+    fn appends_of(&self, stop: StopAppends) -> Appends {
+        Appends::new(stop, self.stopwatch.clone())
     }
 }
 
-/// What the stopwatch shows. Nothing that is in a log depends on it.
-fn now() -> Duration {
-    SmolRuntime.elapsed()
+/// The time that has passed, for what is shown and for when a node that is cut off stops its jobs. Nothing that is in
+/// a log depends on it. It stands still until the start.
+#[derive(Clone, Debug, Default)]
+struct Stopwatch(Arc<OnceLock<Arc<dyn Runtime>>>);
+
+impl Stopwatch {
+    fn now(&self) -> Duration {
+        self.0.get().map_or(Duration::ZERO, |it| it.elapsed())
+    }
 }
 
 /// What is behind a lock is whole at each moment.
@@ -147,14 +161,19 @@ impl Membership {
         let (Some(entries), Some(home)) = (self.entries.take(), self.home.take()) else {
             return Ok(());
         };
+        let _ = self.shared.stopwatch.0.set(engine.runtime().clone());
         *lock(&self.shared.services) = engine.services().map(|it| it.to_string().into()).collect();
         let (shared, engine) = (self.shared.clone(), engine.clone());
-        let watched = shared.clone();
-        let watching = std::thread::Builder::new().name("rejoin-watch".to_owned());
-        // Nobody waits for its end: it only looks.
-        watching.spawn(move || watch::run(&watched))?;
-        let beating = std::thread::Builder::new().name("rejoin-beat".to_owned());
-        self.beating = Some(beating.spawn(move || beat::run(&shared, &engine, entries, home))?);
+        let surroundings = shared.surroundings.clone();
+        if !surroundings.monitoring().is_empty() {
+            let watched = shared.clone();
+            let watching = move || watch::run(&watched);
+            // Nobody waits for its end: it only looks.
+            drop(surroundings.thread("rejoin-watch".to_owned(), Box::new(watching))?);
+        }
+        let beating = move || beat::run(&shared, &engine, entries, home);
+        let beating = surroundings.thread("rejoin-beat".to_owned(), Box::new(beating));
+        self.beating = Some(beating?);
         Ok(())
     }
 
@@ -164,7 +183,7 @@ impl Membership {
     pub fn leave(mut self) {
         self.begin_leaving();
         if let Some(beating) = self.beating.take() {
-            let _ = beating.join();
+            beating();
         }
     }
 

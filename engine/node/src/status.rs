@@ -1,6 +1,6 @@
 //! What a node knows of its cluster, for operators.
 
-use crate::{Shared, lock, now};
+use crate::{Shared, lock};
 use rejoin_cluster::{Claim, NodeName};
 use rejoin_engine::peers::{
     ClusterStatus, LogActivity, LogPlace, LogStatus, NodeState, NodeStatus,
@@ -13,8 +13,8 @@ pub(crate) fn of(shared: &Shared) -> ClusterStatus {
     let claims = lock(&shared.claims).clone();
     let logs = logs(shared, &claims);
     ClusterStatus {
-        cluster: shared.settings.cluster.as_str().into(),
-        node: shared.settings.node.as_str().into(),
+        cluster: shared.member.cluster.as_str().into(),
+        node: shared.member.node.as_str().into(),
         home: shared.home,
         unanswered: shared.unanswered(),
         nodes: nodes(shared, &claims, &logs),
@@ -34,7 +34,7 @@ fn logs(shared: &Shared, claims: &BTreeMap<u8, Claim>) -> BTreeMap<u8, LogStatus
             let mut status = state.status.clone();
             let is_writing = status.activity == LogActivity::Writing;
             status.behind = match state.whole {
-                Some(then) if !is_writing => now().saturating_sub(then),
+                Some(then) if !is_writing => shared.stopwatch.now().saturating_sub(then),
                 _ => Duration::ZERO,
             };
             if is_writing {
@@ -89,11 +89,11 @@ fn nodes(
     let own = NodeStatus {
         state: NodeState::Live,
         silent_beats: 0,
-        version: Some(shared.settings.version.as_str().into()),
+        version: Some(shared.member.version.as_str().into()),
         services: lock(&shared.services).clone(),
         copies: logs.iter().map(|(log, it)| (*log, it.position)).collect(),
     };
-    nodes.insert(name(&shared.settings.node), own);
+    nodes.insert(name(&shared.member.node), own);
     nodes
 }
 

@@ -1,7 +1,7 @@
 //! A log that this node writes: for how long an append waits for the servers, and its end when the node has
 //! been cut off from them for too long.
 
-use crate::{lock, now};
+use crate::{Stopwatch, lock};
 use rejoin_core::Record;
 use rejoin_log::{AppendError, ClockAnchor, Log, LogReader};
 use rejoin_log_jetstream::StopAppends;
@@ -14,6 +14,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub(crate) struct Appends {
     stop: StopAppends,
+    stopwatch: Stopwatch,
     /// Another node may have the log.
     is_given_up: Arc<AtomicBool>,
     /// What the stopwatch showed when the one that is under way began.
@@ -21,9 +22,10 @@ pub(crate) struct Appends {
 }
 
 impl Appends {
-    pub(crate) fn new(stop: StopAppends) -> Self {
+    pub(crate) fn new(stop: StopAppends, stopwatch: Stopwatch) -> Self {
         Self {
             stop,
+            stopwatch,
             is_given_up: Arc::default(),
             since: Arc::default(),
         }
@@ -43,7 +45,9 @@ impl Appends {
     /// For how long one has been under way.
     pub(crate) fn waiting(&self) -> Duration {
         let since = *lock(&self.since);
-        since.map_or(Duration::ZERO, |since| now().saturating_sub(since))
+        since.map_or(Duration::ZERO, |since| {
+            self.stopwatch.now().saturating_sub(since)
+        })
     }
 }
 
@@ -73,7 +77,7 @@ impl<L: Log> WatchedLog<L> {
         if is_given_up.load(Ordering::Acquire) {
             return Err(given_up());
         }
-        *lock(&self.appends.since) = Some(now());
+        *lock(&self.appends.since) = Some(self.appends.stopwatch.now());
         let outcome = call(&mut self.log);
         *lock(&self.appends.since) = None;
         outcome.map_err(|error| match is_given_up.load(Ordering::Acquire) {

@@ -112,7 +112,7 @@ mod membership {
     use rejoin_node::limits::{
         LATEST_TAKE_OVER, LEAST_STOP_JOBS, STOP_JOBS_AFTER, TAKE_OVER_AFTER,
     };
-    use rejoin_node::{Access, ConnectionSettings, NodeName, SyncProof};
+    use rejoin_node::{Access, ConnectionSettings, NodeName, NodePatience, SyncProof};
     use std::io;
     use std::os::unix::fs::PermissionsExt;
     use std::path::{Path, PathBuf};
@@ -126,8 +126,7 @@ mod membership {
         pub(crate) node: NodeName,
         pub(crate) replicas: usize,
         pub(crate) sync: SyncProof,
-        pub(crate) take_over_after: Duration,
-        pub(crate) stop_jobs_after: Duration,
+        pub(crate) patience: NodePatience,
     }
 
     /// Why the settings of a cluster can't be used.
@@ -205,8 +204,10 @@ mod membership {
                 node: name(node)?,
                 replicas,
                 sync: SyncProof::Monitoring(monitoring),
-                take_over_after: self.take_over_after()?,
-                stop_jobs_after: self.stop_jobs_after()?,
+                patience: NodePatience {
+                    take_over_after: self.take_over_after()?,
+                    stop_jobs_after: self.stop_jobs_after()?,
+                },
             }))
         }
 

@@ -42,8 +42,7 @@ pub(super) async fn join(
         node,
         replicas,
         sync,
-        take_over_after,
-        stop_jobs_after,
+        patience,
     } = node;
     let joining = MembershipSettings {
         connection,
@@ -52,8 +51,7 @@ pub(super) async fn join(
         process: Process(SmolRuntime.random()),
         replicas,
         sync,
-        take_over_after,
-        stop_jobs_after,
+        patience,
         directory: logs.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         limits: config.limits,
