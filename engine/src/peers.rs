@@ -91,6 +91,8 @@ pub enum NodeState {
     Live,
     /// It has been silent for so long that it is held for dead.
     Silent,
+    /// The observer is cut off.
+    Unknown,
     /// It has no beat: it has ended cleanly, or has not begun yet.
     #[default]
     Ended,
@@ -102,6 +104,7 @@ impl NodeState {
         match self {
             Self::Live => "live",
             Self::Silent => "silent",
+            Self::Unknown => "unknown",
             Self::Ended => "ended",
         }
     }

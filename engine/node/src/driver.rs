@@ -115,11 +115,14 @@ impl Driver {
             .note(self.log, |status| status.activity = activity);
     }
 
-    fn follow(&self, mut follower: Follower<Server>, notices: &dyn Noticing) -> Left {
+    fn follow(&mut self, mut follower: Follower<Server>, notices: &dyn Noticing) -> Left {
         self.does(LogActivity::Following);
         let position = follower.position();
-        self.shared
-            .note(self.log, |status| status.position = position);
+        self.shared.note(self.log, |status| {
+            status.position = position;
+            status.fault = None;
+        });
+        self.fault = None;
         let mut pauses = AFTER_NOTICE.iter();
         loop {
             if self.shared.is_leaving() {
@@ -222,7 +225,8 @@ impl Driver {
             Some(writer) => writer != me,
             None => before.home != *me,
         };
-        let by = is_from_another.then(|| {
+        // What ran here when this process lost the log has ended.
+        let by = (is_from_another || self.has_owned).then(|| {
             Arc::new(NodeTerm {
                 node: me.as_str().into(),
                 term,

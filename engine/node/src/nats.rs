@@ -134,7 +134,7 @@ impl Surroundings for Nats {
             asked.await.map_err(|error| match error {
                 AskError::NoOwner => PeerError::NoOwner,
                 AskError::Unanswered | AskError::TooLarge => {
-                    tracing::warn!(log, %error, "asked another node in vain");
+                    tracing::debug!(log, %error, "asked another node in vain");
                     PeerError::Unanswered
                 }
             })
@@ -182,6 +182,6 @@ impl Surroundings for Nats {
 
 impl Noticing for Notices {
     fn wait(&self, patience: Duration) -> bool {
-        Notices::wait(self, patience)
+        Self::wait(self, patience)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{Shared, lock};
 use rejoin_cluster::{Claim, NodeName};
+use rejoin_engine::limits::CUT_OFF;
 use rejoin_engine::peers::{
     ClusterStatus, LogActivity, LogPlace, LogStatus, NodeState, NodeStatus,
 };
@@ -70,12 +71,14 @@ fn nodes(
         }
     }
     let (beats, entries) = (lock(&shared.beats), lock(&shared.entries));
+    let is_cut_off = shared.unanswered() >= CUT_OFF;
     for node in beats.known() {
         let silent_beats = beats.silence(node);
         let entry = entries.get(node);
         let services = entry.map_or(&[][..], |entry| &entry.services);
         let status = NodeStatus {
             state: match silent_beats < beats.patience() {
+                _ if is_cut_off => NodeState::Unknown,
                 true => NodeState::Live,
                 false => NodeState::Silent,
             },

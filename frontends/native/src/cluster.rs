@@ -65,7 +65,7 @@ fn node_shown(status: &ClusterStatus, node: &str, it: &NodeStatus) -> Value {
         "node": node,
         "state": it.state.name(),
         // Of a node without a beat, there is nothing to count.
-        "silentSeconds": (it.state != NodeState::Ended).then_some(it.silent_beats),
+        "silentSeconds": matches!(it.state, NodeState::Live | NodeState::Silent).then_some(it.silent_beats),
         "version": it.version.as_deref(),
         "services": it.services.iter().map(|it| &**it).collect::<Vec<_>>(),
         "home": home.min(),

@@ -310,8 +310,8 @@ mod membership {
             let waits = |more: &str| {
                 let node = read(&format!("{node}\n{more}")).unwrap().unwrap();
                 (
-                    node.take_over_after.as_secs(),
-                    node.stop_jobs_after.as_secs(),
+                    node.patience.take_over_after.as_secs(),
+                    node.patience.stop_jobs_after.as_secs(),
                 )
             };
             assert_eq!(waits(""), (6, 60));
