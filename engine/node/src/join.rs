@@ -211,14 +211,17 @@ fn answered<T>(
     entries: &mut Server,
     mut ask: impl FnMut(&mut Server) -> Option<T>,
 ) -> Result<T, JoinError> {
-    let tries = START.as_millis() / PAUSE.as_millis();
-    for _ in 0..tries {
+    // One that is not answered takes a while by itself.
+    let until = entries.elapsed().saturating_add(START);
+    loop {
         if let Some(answer) = ask(entries) {
             return Ok(answer);
         }
+        if entries.elapsed() >= until {
+            return Err(JoinError::Unanswered);
+        }
         entries.pause(PAUSE);
     }
-    Err(JoinError::Unanswered)
 }
 
 fn check_format(member: &Member, entries: &mut Server) -> Result<(), JoinError> {
@@ -260,11 +263,15 @@ fn find_home(member: &Member, entries: &mut Server) -> Result<u8, JoinError> {
             process: None,
             term: 0,
         };
-        match entries.write(&key, 0, &claim.encode()) {
-            Written::Done(_) => return Ok(log),
-            // Look what is there.
-            Written::Conflict => {}
-            Written::Unknown => entries.pause(PAUSE),
+        // Whether an unanswered one was written shows at the next try, as a conflict.
+        let written = answered(entries, |entries| {
+            match entries.write(&key, 0, &claim.encode()) {
+                Written::Unknown => None,
+                written => Some(written),
+            }
+        })?;
+        if let Written::Done(_) = written {
+            return Ok(log);
         }
     }
     Err(JoinError::Full {
