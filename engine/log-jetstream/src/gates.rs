@@ -143,6 +143,31 @@ pub(crate) fn check_sync(proof: &SyncProof, replicas: usize) -> Result<(), Serve
     Ok(())
 }
 
+/// What a server says of itself at its monitoring address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerReport {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Whether it syncs what it acknowledges.
+    pub syncs: bool,
+}
+
+/// Asks a server at its monitoring address (`host:port`) how it is. Blocks for some seconds at most.
+///
+/// # Errors
+///
+/// Why there is no answer.
+pub fn ask_server(address: &str) -> Result<ServerReport, String> {
+    let varz = varz(address)?;
+    Ok(ServerReport {
+        name: varz.server_name,
+        version: varz.version,
+        syncs: varz.jetstream.config.is_some_and(|it| it.sync_always),
+    })
+}
+
 /// How many servers are away, as the one says that leads all of them. 0 if none of those that answer does.
 fn away(answering: &[(String, &String)]) -> usize {
     let said: Vec<_> = answering

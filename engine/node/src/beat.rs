@@ -1,11 +1,12 @@
 //! Beats, and reads the claims of all logs: once a second.
 
 use crate::driver::Driver;
-use crate::limits::{BEAT, LOGS};
+use crate::limits::{BEAT, LOGS, LOST_BEATS};
 use crate::surroundings::{Server, Thread};
 use crate::{Shared, lock};
 use rejoin_cluster::{Claim, LogServer, NodeEntry, NodeName, Written, claim_key, node_key};
 use rejoin_engine::Engine;
+use rejoin_engine::peers::LogActivity;
 use rejoin_log_jetstream::Follower;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,22 +25,21 @@ pub(crate) fn run(
         revision: None,
         count: 0,
     };
+    let mut contact = Contact::default();
+    *lock(&shared.answered) = Some(shared.stopwatch.now());
     loop {
         if !shared.is_silent.load(Ordering::Acquire) {
             let seen = beat.write(shared, engine, &mut entries);
-            match seen {
-                Some(_) => shared.unanswered_beats.store(0, Ordering::Release),
-                None => drop(shared.unanswered_beats.fetch_add(1, Ordering::AcqRel)),
-            }
-            // A driver that reads a log to its end takes it back.
-            for status in lock(&shared.logs).values_mut() {
-                status.beats_behind = status.beats_behind.saturating_add(1);
-            }
+            contact.note(shared, seen.is_some());
             lock(&shared.beats).observe(seen.as_deref());
+            if let Some(seen) = seen {
+                read_entries(shared, &mut entries, &seen);
+            }
         }
         for log in read_claims(shared, &mut entries) {
             drive(&mut drivers, shared, engine, log, None);
         }
+        note_ends(shared);
         if shared.pause(BEAT) {
             break;
         }
@@ -71,20 +71,91 @@ fn drive(
     }
 }
 
+/// Whether the servers answer, said when it changes.
+#[derive(Default)]
+struct Contact {
+    unanswered_beats: u64,
+}
+
+impl Contact {
+    fn note(&mut self, shared: &Shared, is_answered: bool) {
+        if is_answered {
+            let silence = shared.unanswered().as_secs();
+            *lock(&shared.answered) = Some(shared.stopwatch.now());
+            if self.unanswered_beats >= LOST_BEATS {
+                tracing::info!(seconds = silence, "the NATS servers answer again");
+            }
+            self.unanswered_beats = 0;
+            return;
+        }
+        self.unanswered_beats = self.unanswered_beats.saturating_add(1);
+        if self.unanswered_beats == LOST_BEATS {
+            tracing::warn!(
+                "the NATS servers do not answer: commands wait, and other nodes may take the sessions"
+            );
+        }
+    }
+}
+
+/// What the other nodes say of themselves, for operators. One that can't be read now stays as it was.
+fn read_entries(shared: &Shared, entries: &mut Server, seen: &[(NodeName, u64)]) {
+    lock(&shared.entries).retain(|node, _| seen.iter().any(|(other, _)| other == node));
+    for (node, _) in seen {
+        let Some(found) = entries.read(&node_key(node)) else {
+            return;
+        };
+        if let Some(entry) = found.and_then(|it| NodeEntry::decode(&it.value)) {
+            lock(&shared.entries).insert(node.clone(), entry);
+        }
+    }
+}
+
+/// How long each log is, as its writer has said: a node that has as many records is not behind.
+fn note_ends(shared: &Shared) {
+    let said: Vec<_> = {
+        let (claims, entries) = (lock(&shared.claims), lock(&shared.entries));
+        let end = |(log, claim): (&u8, &Claim)| {
+            let entry = entries.get(claim.owner.as_ref()?)?;
+            Some((*log, *entry.copies.get(log)?))
+        };
+        claims.iter().filter_map(end).collect()
+    };
+    for (log, end) in said {
+        let mut has_all = false;
+        shared.note(log, |status| {
+            status.end = end;
+            has_all = status.position >= end && status.activity == LogActivity::Following;
+        });
+        if has_all {
+            shared.is_whole(log);
+        }
+    }
+}
+
 /// The claims of all logs as they are now, for all threads. Returns which logs there are.
 fn read_claims(shared: &Shared, entries: &mut Server) -> Vec<u8> {
     let mut logs = Vec::new();
     for log in 0..LOGS {
-        // Homes are given out in order.
-        let Some(Some(entry)) = entries.read(&claim_key(log)) else {
-            break;
+        let Some(found) = entries.read(&claim_key(log)) else {
+            return logs;
         };
+        // Homes are given out in order.
+        let Some(entry) = found else { break };
         if let Some(claim) = Claim::decode(&entry.value) {
             lock(&shared.claims).insert(log, claim);
             logs.push(log);
         }
     }
+    shared.has_read_claims.store(true, Ordering::Release);
     logs
+}
+
+/// How many records this node has of each log.
+fn copies(shared: &Shared) -> BTreeMap<u8, u64> {
+    let logs = lock(&shared.logs);
+    logs.iter()
+        .map(|(log, state)| (*log, state.status.position))
+        .collect()
 }
 
 struct Beat {
@@ -108,6 +179,7 @@ impl Beat {
             version: shared.member.version.clone(),
             services: engine.services().map(ToString::to_string).collect(),
             beat: self.count,
+            copies: copies(shared),
         };
         let expected = match self.revision {
             Some(revision) => revision,

@@ -1,8 +1,10 @@
 //! Finds or makes the home of a node.
 
 use crate::limits::{LOGS, PAUSE, START};
+#[cfg(feature = "nats")]
+use crate::surroundings::NodePatience;
 use crate::surroundings::{Server, Surroundings};
-use crate::{Membership, Shared};
+use crate::{Membership, Shared, Stopwatch};
 use rejoin_cluster::{
     Beats, CLUSTER_KEY, Claim, ClusterEntry, LogServer, NodeName, Process, Written, claim_key,
 };
@@ -16,7 +18,7 @@ use rejoin_log_jetstream::{ConnectError, ConnectionSettings, SyncProof};
 use rejoin_log_jetstream::{Follower, StreamOpenError, StreamOptions};
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 /// How a node takes part in a cluster on servers of NATS.
@@ -35,6 +37,8 @@ pub struct MembershipSettings {
     pub replicas: usize,
     /// How it is known that the servers sync.
     pub sync: SyncProof,
+    /// How long it waits for other nodes and for servers.
+    pub patience: NodePatience,
     /// The directory of the copies of the logs.
     pub directory: PathBuf,
     /// The version of the program.
@@ -160,16 +164,23 @@ impl Membership {
         };
         let numbering = Numbering::new(home, LOGS).unwrap_or_default();
         let shared = Arc::new(Shared {
+            beats: Mutex::new(Beats::patient(
+                surroundings.patience().take_over_after.as_secs(),
+            )),
             member,
             surroundings,
+            stopwatch: Stopwatch::default(),
             home,
-            beats: Mutex::new(Beats::new()),
             claims: Mutex::default(),
+            has_read_claims: AtomicBool::new(false),
             logs: Mutex::default(),
+            entries: Mutex::default(),
             appends: Mutex::default(),
             is_leaving: AtomicBool::new(false),
             is_silent: AtomicBool::new(false),
-            unanswered_beats: AtomicU64::new(0),
+            answered: Mutex::default(),
+            servers: Mutex::default(),
+            services: Mutex::default(),
         });
         Ok(Joined {
             home: log,

@@ -134,12 +134,16 @@ pub(crate) fn cluster(text: &mut Text, cluster: &ClusterStatus) {
     let help = "Whether the NATS servers have no room for what this node writes: 1, or 0.";
     text.gauge("rejoin_cluster_no_room", help)
         .is(u64::from(cluster.no_room.is_some()));
-    let help = "Beats in a row, one a second, that the servers of NATS did not answer.";
-    text.gauge("rejoin_cluster_unanswered_beats", help)
-        .is(cluster.unanswered_beats);
+    let help = "How long the servers of NATS have not answered this node; up to 2 are usual.";
+    text.gauge("rejoin_cluster_unanswered_seconds", help)
+        .is(cluster.unanswered.as_secs());
     let help = "Nodes that are alive, this one included.";
     text.gauge("rejoin_cluster_nodes", help)
-        .is((cluster.nodes.len() as u64).saturating_add(1));
+        .is(cluster.live().count() as u64);
+    let waiting = cluster.logs.values().map(|log| log.append_waiting).max();
+    let help = "How long the servers of NATS have not answered what this node is writing to a log; the longest.";
+    text.gauge("rejoin_append_waiting_seconds", help)
+        .is(waiting.unwrap_or_default().as_secs_f64());
     let logs: Vec<_> = cluster
         .logs
         .iter()
@@ -158,10 +162,10 @@ pub(crate) fn cluster(text: &mut Text, cluster: &ClusterStatus) {
     each("rejoin_log_term", help, &|log| log.term);
     let help = "Records of the log that this node has.";
     each("rejoin_log_position", help, &|log| log.position);
+    let help = "Records of the log that this node does not have, of those that its writer had a second ago.";
+    each("rejoin_tail_lag_records", help, &LogStatus::lag);
     let help = "Since when this node has not had all records of the log, about; 0 if it has.";
-    each("rejoin_tail_lag_seconds", help, &|log| {
-        log.beats_behind.saturating_sub(1)
-    });
+    each("rejoin_tail_lag_seconds", help, &LogStatus::seconds_behind);
     let help = "Bytes of the log's stream at a NATS server; 0 at nodes that do not write the log.";
     each("rejoin_log_stream_bytes", help, &|log| {
         log.stream_bytes.unwrap_or(0)
