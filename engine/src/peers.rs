@@ -156,8 +156,7 @@ pub struct LogStatus {
     pub fenced: u64,
     /// Why it can't be followed, if it can't.
     pub fault: Option<String>,
-    /// How many bytes its stream has at a server, as this node has last seen while it wrote it. None: it does not
-    /// write it, or has not looked yet.
+    /// How many bytes its stream has at each server, as this node last saw. None: it has not looked yet.
     pub stream_bytes: Option<u64>,
 }
 

@@ -284,16 +284,18 @@ impl Connection {
         Ok(Answering { _stop: stop })
     }
 
-    /// The sequence of the last message in the stream of a log. None: the servers did not answer.
+    /// The sequence of the last message in the stream of a log, and how many bytes the stream has at its
+    /// leader. None: the servers did not answer.
     #[must_use]
-    pub fn last_sequence(&self, cluster: &NodeName, log: u8) -> Option<u64> {
+    pub fn stream_end(&self, cluster: &NodeName, log: u8) -> Option<(u64, u64)> {
         let stream = stream_name(cluster, log);
         let asked = self
             .client
             .send_request(format!("$JS.API.STREAM.INFO.{stream}"), Request::new());
         let answer = self.handle.block_on(asked).ok()?;
         let answer: StreamAnswer = serde_json::from_slice(&answer.payload).ok()?;
-        Some(answer.state?.last_seq)
+        let state = answer.state?;
+        Some((state.last_seq, state.bytes))
     }
 
     /// Notices that something is about to be appended to the stream of a log, by any node.

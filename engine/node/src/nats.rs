@@ -222,8 +222,8 @@ impl Surroundings for Nats {
         })
     }
 
-    fn last_sequence(&self, log: u8) -> Option<u64> {
-        self.connection.last_sequence(&self.settings.cluster, log)
+    fn stream_end(&self, log: u8) -> Option<(u64, u64)> {
+        self.connection.stream_end(&self.settings.cluster, log)
     }
 }
 

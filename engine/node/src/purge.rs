@@ -1,10 +1,10 @@
-//! Purges the beginning of a log's stream while this node writes the log, and looks how large the stream is.
+//! Purges the beginning of a log's stream while this node writes the log.
 
 use crate::Shared;
 use crate::limits::{PURGE_ANSWER, PURGE_EVERY};
 use crate::surroundings::Server;
 use futures::future::{Either, FutureExt, select};
-use rejoin_cluster::{LogServer, Purged, Purging};
+use rejoin_cluster::{Purged, Purging};
 use rejoin_core::SessionId;
 use rejoin_engine::Engine;
 use std::pin::pin;
@@ -56,9 +56,6 @@ impl Purger {
             }
             Purged::More => self.rest = 1,
             Purged::Unanswered => {}
-        }
-        if let Some(bytes) = server.size() {
-            shared.note(self.log, |status| status.stream_bytes = Some(bytes));
         }
         self.server = Some((server, purging));
     }

@@ -166,7 +166,7 @@ pub(crate) fn cluster(text: &mut Text, cluster: &ClusterStatus) {
     each("rejoin_tail_lag_records", help, &LogStatus::lag);
     let help = "Since when this node has not had all records of the log, about; 0 if it has.";
     each("rejoin_tail_lag_seconds", help, &LogStatus::seconds_behind);
-    let help = "Bytes of the log's stream at a NATS server; 0 at nodes that do not write the log.";
+    let help = "Bytes of the log's stream at each NATS server, as this node last saw.";
     each("rejoin_log_stream_bytes", help, &|log| {
         log.stream_bytes.unwrap_or(0)
     });
