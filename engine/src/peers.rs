@@ -12,7 +12,7 @@ use crate::error::{CommandError, PullError};
 use crate::limits::CUT_OFF_BEATS;
 use futures::future::BoxFuture;
 use rejoin_core::{Actor, Command, ConsumerId, Controller, JobId, Record, Sequence, SessionId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,6 +63,8 @@ pub struct ClusterStatus {
     pub unanswered_beats: u64,
     /// The other live nodes, each with how many of this one's beats in a row it has been silent for.
     pub nodes: BTreeMap<Arc<str>, u64>,
+    /// Live nodes with other accounts or another login key than this one: who is logged in here may not be there.
+    pub other_accounts: BTreeSet<Arc<str>>,
     /// The logs that are known, by number.
     pub logs: BTreeMap<u8, LogStatus>,
 }

@@ -1,12 +1,12 @@
 //! Beats, and reads the claims of all logs: once a second.
 
 use crate::driver::Driver;
-use crate::limits::{BEAT, LOGS};
+use crate::limits::{ACCOUNTS_BEATS, BEAT, LOGS};
 use crate::{Shared, lock};
 use rejoin_cluster::{Claim, LogServer, NodeEntry, NodeName, Written, claim_key, node_key};
 use rejoin_engine::Engine;
 use rejoin_log_jetstream::{Follower, JetStream};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -84,6 +84,30 @@ fn read_claims(shared: &Shared, entries: &mut JetStream) -> Vec<u8> {
     logs
 }
 
+/// Looks which live nodes have other accounts than this one, or another key of logins.
+fn compare_accounts(shared: &Shared, entries: &mut JetStream, own: Option<&str>) {
+    let live: Vec<_> = lock(&shared.beats).live().cloned().collect();
+    let mut others = BTreeSet::new();
+    for node in live {
+        let entry = entries.read(&node_key(&node)).flatten();
+        let entry = entry.and_then(|entry| NodeEntry::decode(&entry.value));
+        if entry.is_some_and(|entry| entry.accounts.as_deref() != own) {
+            others.insert(node);
+        }
+    }
+    let mut known = lock(&shared.other_accounts);
+    for node in others.difference(&known) {
+        tracing::warn!(
+            %node,
+            "another node has other accounts or another login key: who is logged in here may not be there"
+        );
+    }
+    for node in known.difference(&others) {
+        tracing::info!(%node, "another node has the same accounts and login key again, or has ended");
+    }
+    *known = others;
+}
+
 struct Beat {
     /// Of this node's entry. None: it has to be read.
     revision: Option<u64>,
@@ -105,6 +129,7 @@ impl Beat {
             version: shared.settings.version.clone(),
             services: engine.services().map(ToString::to_string).collect(),
             beat: self.count,
+            accounts: shared.accounts.get().and_then(|mark| mark()),
         };
         let expected = match self.revision {
             Some(revision) => revision,
@@ -124,6 +149,9 @@ impl Beat {
         self.revision?;
         let mut beats = entries.beats()?;
         beats.retain(|(node, _)| *node != shared.settings.node);
+        if self.count.checked_rem(ACCOUNTS_BEATS) == Some(0) {
+            compare_accounts(shared, entries, entry.accounts.as_deref());
+        }
         Some(beats)
     }
 

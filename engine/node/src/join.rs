@@ -16,7 +16,7 @@ use rejoin_log_jetstream::{
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// How a node takes part in a cluster.
 #[derive(Clone, Debug)]
@@ -133,6 +133,8 @@ impl Membership {
             is_leaving: AtomicBool::new(false),
             is_silent: AtomicBool::new(false),
             unanswered_beats: AtomicU64::new(0),
+            accounts: OnceLock::new(),
+            other_accounts: Mutex::default(),
         });
         Ok(Joined {
             home: log,
@@ -148,7 +150,7 @@ impl Membership {
 }
 
 /// The stream of a log, made if there is none.
-fn stream(
+pub(crate) fn stream(
     settings: &MembershipSettings,
     connection: &Connection,
     log: u8,

@@ -14,21 +14,24 @@ mod driver;
 mod join;
 pub mod limits;
 mod peers;
+mod shared_entry;
 mod status;
 
 pub use join::{JoinError, Joined, MembershipSettings};
 pub use rejoin_cluster::{NodeName, Process};
+pub use shared_entry::{SharedEntry, Unanswered};
+
 pub use rejoin_log_jetstream::{Access, ConnectionSettings, SyncProof};
 
 use rejoin_cluster::{Beats, Claim};
 use rejoin_engine::Engine;
 use rejoin_engine::peers::{ClusterStatus, LogStatus, Peers};
 use rejoin_log_jetstream::{Connection, Follower, JetStream, StopAppends};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -65,7 +68,14 @@ struct Shared {
     is_silent: AtomicBool,
     /// How many of the last beats the servers did not answer.
     unanswered_beats: AtomicU64,
+    /// The mark of this node's accounts.
+    accounts: OnceLock<AccountsMark>,
+    /// Live nodes that show another one.
+    other_accounts: Mutex<BTreeSet<NodeName>>,
 }
+
+/// See [`Membership::show_accounts`].
+type AccountsMark = Box<dyn Fn() -> Option<String> + Send + Sync>;
 
 impl Shared {
     fn me(&self) -> (&NodeName, Process) {
@@ -119,6 +129,12 @@ impl Membership {
         let beating = std::thread::Builder::new().name("rejoin-beat".to_owned());
         self.beating = Some(beating.spawn(move || beat::run(&shared, &engine, entries, home))?);
         Ok(())
+    }
+
+    /// Shows other nodes a mark with each beat, which is the same on all nodes that have the same accounts and the
+    /// same key of logins. None: there is no such key. Works once.
+    pub fn show_accounts(&self, mark: impl Fn() -> Option<String> + Send + Sync + 'static) {
+        let _ = self.shared.accounts.set(Box::new(mark));
     }
 
     /// Stops taking logs, and taking part at all once the engine has been shut down: call

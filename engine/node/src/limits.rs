@@ -8,6 +8,9 @@ pub const LOGS: u8 = 16;
 /// The time between two beats.
 pub const BEAT: Duration = Duration::from_secs(1);
 
+/// After how many beats this node looks again whether the others have the same accounts.
+pub const ACCOUNTS_BEATS: u64 = 5;
+
 /// How long a question waits for its answer. An election of the servers' leader takes up to 10 seconds, and
 /// what was asked for is durable before it is answered.
 pub const ANSWER: Duration = Duration::from_secs(15);

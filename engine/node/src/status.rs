@@ -19,7 +19,10 @@ pub(crate) fn of(shared: &Shared) -> ClusterStatus {
         status.place = Some(place(claim));
         status.term = claim.term;
     }
+    let other_accounts = lock(&shared.other_accounts);
+    let other_accounts = other_accounts.iter().map(|node| node.as_str().into());
     ClusterStatus {
+        other_accounts: other_accounts.collect(),
         cluster: shared.settings.cluster.as_str().into(),
         node: shared.settings.node.as_str().into(),
         home: shared.home,

@@ -28,12 +28,14 @@ fn shown(status: &ClusterStatus) -> Value {
         "node": &*status.node,
         "silentSeconds": 0,
         "logs": logs_of(status, &status.node),
+        "otherAccounts": false,
     });
     let others = status.nodes.iter().map(|(node, silence)| {
         json!({
             "node": &**node,
             "silentSeconds": silence,
             "logs": logs_of(status, node),
+            "otherAccounts": status.other_accounts.contains(node),
         })
     });
     let mut nodes: Vec<_> = others.chain([own]).collect();

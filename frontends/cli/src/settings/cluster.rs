@@ -49,6 +49,9 @@ pub(crate) struct ClusterTable {
     cacert: Option<PathBuf>,
 }
 
+/// The name of a cluster that has no other.
+const DEFAULT_NAME: &str = "rejoin";
+
 /// The heading of these flags in the help.
 pub(super) const NODES: &str = "Several nodes";
 
@@ -82,6 +85,12 @@ impl ClusterTable {
         }
     }
 
+    /// The name of the cluster; none if this server is alone.
+    pub(crate) fn cluster_name(&self) -> Option<&str> {
+        let name = self.name.as_deref().unwrap_or(DEFAULT_NAME);
+        self.is_set().then_some(name)
+    }
+
     /// Whether this server is to be one of several nodes.
     pub(crate) fn is_set(&self) -> bool {
         *self != Self::default()
@@ -93,7 +102,7 @@ pub(crate) use membership::NodeSettings;
 
 #[cfg(feature = "cluster")]
 mod membership {
-    use super::ClusterTable;
+    use super::{ClusterTable, DEFAULT_NAME};
     use rejoin_node::{Access, ConnectionSettings, NodeName, SyncProof};
     use std::io;
     use std::os::unix::fs::PermissionsExt;
@@ -171,7 +180,7 @@ mod membership {
                     access: self.access()?,
                     authority: self.cacert.clone(),
                 },
-                cluster: name(self.name.as_deref().unwrap_or("rejoin"))?,
+                cluster: name(self.name.as_deref().unwrap_or(DEFAULT_NAME))?,
                 node: name(node)?,
                 replicas,
                 sync: SyncProof::Monitoring(monitoring),

@@ -137,6 +137,7 @@ async fn serve(
     let signals = Signals::new([Signal::Term, Signal::Int]).map_err(start_error)?;
     let open_files = descriptors::raise_limit();
     let mut opened = open_engine(settings, read_only).await?;
+    access::share(&accounts, settings, &opened).await?;
     let sockets = Sockets::of(settings).map_err(start_error)?;
     let servers = listeners::bind(
         settings,
