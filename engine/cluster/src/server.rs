@@ -1,6 +1,7 @@
 //! All that is asked of the server that keeps a log's stream.
 
 use crate::claim::NodeName;
+use std::time::Duration;
 
 /// A client of the server, for one log: its stream, and the key-value store of the cluster.
 ///
@@ -36,6 +37,54 @@ pub trait LogServer {
 
     /// Writes an entry, only if its revision is `expected`; 0 for a new key.
     fn write(&mut self, key: &str, expected: u64, value: &[u8]) -> Written;
+
+    /// What a stopwatch of the client shows.
+    fn elapsed(&self) -> Duration;
+
+    /// Waits before the next call.
+    fn pause(&mut self, time: Duration);
+}
+
+impl<S: LogServer + ?Sized> LogServer for Box<S> {
+    fn append(&mut self, expected: u64, messages: &[Vec<u8>]) -> Appended {
+        (**self).append(expected, messages)
+    }
+
+    fn get(&mut self, sequence: u64) -> Got {
+        (**self).get(sequence)
+    }
+
+    fn bounds(&mut self) -> Option<Bounds> {
+        (**self).bounds()
+    }
+
+    fn tail(&mut self, from: u64) -> Option<Vec<(u64, Vec<u8>)>> {
+        (**self).tail(from)
+    }
+
+    fn purge(&mut self, before: u64) -> bool {
+        (**self).purge(before)
+    }
+
+    fn beats(&mut self) -> Option<Vec<(NodeName, u64)>> {
+        (**self).beats()
+    }
+
+    fn read(&mut self, key: &str) -> Option<Option<Entry>> {
+        (**self).read(key)
+    }
+
+    fn write(&mut self, key: &str, expected: u64, value: &[u8]) -> Written {
+        (**self).write(key, expected, value)
+    }
+
+    fn elapsed(&self) -> Duration {
+        (**self).elapsed()
+    }
+
+    fn pause(&mut self, time: Duration) {
+        (**self).pause(time);
+    }
 }
 
 /// What became of an append.

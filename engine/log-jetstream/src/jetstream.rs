@@ -21,6 +21,7 @@ use rejoin_log::segment::LogId;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 /// Where a log's stream is, and what is asked of its servers.
@@ -77,6 +78,7 @@ pub struct JetStream {
     batches: u64,
     /// Tells the batches of this connection from those of others.
     batch_prefix: String,
+    begun: Instant,
 }
 
 impl fmt::Debug for JetStream {
@@ -136,6 +138,7 @@ impl JetStream {
             log: new_id,
             batches: 0,
             batch_prefix: new_id.to_string(),
+            begun: begin(),
         };
         connection.log = connection.ensure_streams(settings.replicas, new_id, has_records)?;
         Ok(connection)
@@ -154,7 +157,7 @@ impl JetStream {
     }
 
     fn ensure_streams(
-        &self,
+        &mut self,
         replicas: usize,
         new_id: LogId,
         has_records: bool,
@@ -201,11 +204,11 @@ impl JetStream {
 
     /// The stream as it exists, created if it may be.
     fn ensure_stream(
-        &self,
+        &mut self,
         wanted: &StreamConfig,
         may_create: bool,
     ) -> Result<StreamConfig, ConnectError> {
-        let patience = Patience::of(OPENING);
+        let patience = Patience::of(OPENING, self);
         let mut said = "no answer".to_owned();
         loop {
             let info: Option<StreamAnswer> = self.api(&format!("STREAM.INFO.{}", wanted.name), &());
@@ -234,7 +237,7 @@ impl JetStream {
                     said = error.description;
                 }
             }
-            if !patience.pause() {
+            if !patience.pause(self) {
                 break;
             }
         }
@@ -489,6 +492,20 @@ impl LogServer for JetStream {
             Published::Error(..) | Published::TooLarge | Published::Unknown => Written::Unknown,
         }
     }
+
+    fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    fn pause(&mut self, time: Duration) {
+        std::thread::sleep(time);
+    }
+}
+
+/// How long servers are waited for is not the engine's time, and nothing in the log depends on it.
+#[expect(clippy::disallowed_methods, reason = "the only clock of this crate")]
+fn begin() -> Instant {
+    Instant::now()
 }
 
 fn log_id(text: &str) -> Option<LogId> {

@@ -14,25 +14,37 @@
 //!
 //! What the messages mean, who may write, and what a missing answer means is decided in
 //! [`rejoin_cluster`]. This crate is the only one that knows NATS, its client and its client's
-//! runtime.
+//! runtime, and without the feature `nats` it does not either: what is left works on any [`LogServer`].
 //!
+//! [`LogServer`]: rejoin_cluster::LogServer
 //! [`SegmentLog`]: rejoin_log::SegmentLog
 //! [`Log`]: rejoin_log::Log
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::indexing_slicing))]
 
+#[cfg(feature = "nats")]
 mod api;
+#[cfg(feature = "nats")]
 mod connection;
 mod follower;
+#[cfg(feature = "nats")]
 mod gates;
+#[cfg(feature = "nats")]
 mod jetstream;
+#[cfg_attr(
+    not(feature = "nats"),
+    allow(dead_code, reason = "some are of the client")
+)]
 mod limits;
 mod log;
 mod open;
 mod patience;
 
+#[cfg(feature = "nats")]
 pub use connection::{Access, Answering, AskError, Connection, ConnectionSettings, Notices};
 pub use follower::{Follower, NotTaken, Taken};
+#[cfg(feature = "nats")]
 pub use gates::{ServerFault, SyncProof};
+#[cfg(feature = "nats")]
 pub use jetstream::{ConnectError, JetStream, JetStreamSettings};
 pub use log::{StopAppends, StreamLog};
 pub use open::{StreamOpenError, StreamOptions};

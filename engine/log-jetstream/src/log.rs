@@ -123,7 +123,7 @@ impl<S: LogServer + Send> StreamLog<S> {
                     if pauses == 20 {
                         tracing::warn!(log = self.number, "waiting for the log's servers");
                     }
-                    std::thread::sleep(PAUSE);
+                    self.server.pause(PAUSE);
                 }
                 Progress::Done(verdict) => break verdict,
             }
@@ -168,7 +168,7 @@ impl<S: LogServer + Send> StreamLog<S> {
     /// Lets the log go. That it could not be said is no failure: another node then waits until this
     /// one's beat stops.
     fn release(&mut self) {
-        let patience = Patience::of(CLOSING);
+        let patience = Patience::of(CLOSING, &self.server);
         let mut release = Release::new(self.number, (&self.node, self.process), &self.held);
         loop {
             match release.step(&mut self.server) {
@@ -182,7 +182,7 @@ impl<S: LogServer + Send> StreamLog<S> {
                     return;
                 }
                 Progress::Again => {}
-                Progress::Pause if patience.pause() => {}
+                Progress::Pause if patience.pause(&mut self.server) => {}
                 Progress::Pause => {
                     tracing::warn!(
                         log = self.number,
@@ -235,7 +235,7 @@ impl<S: LogServer + Send> Log for StreamLog<S> {
                     let why = "stopped while the servers did not answer";
                     return Err(self.fail(io::Error::other(why)));
                 }
-                None => std::thread::sleep(PAUSE),
+                None => self.server.pause(PAUSE),
             }
         }
     }

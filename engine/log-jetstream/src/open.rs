@@ -225,12 +225,13 @@ impl<S: LogServer + Send> Opening<S> {
         copy: Arc<dyn LogReader>,
         next_position: u64,
     ) -> Self {
+        let patience = Patience::of(OPENING, &server);
         Self {
             options,
             server,
             copy,
             copied: next_position.saturating_sub(1),
-            patience: Patience::of(OPENING),
+            patience,
             parts: Vec::new(),
             parts_position: 0,
             owner: None,
@@ -264,7 +265,7 @@ impl<S: LogServer + Send> Opening<S> {
         take: Take<'_>,
         should: Option<&dyn Fn(&Claim) -> bool>,
     ) -> Result<Held, StreamOpenError> {
-        self.patience = Patience::of(OPENING);
+        self.patience = Patience::of(OPENING, &self.server);
         let held = self.acquire(should)?;
         self.catch_up(chain, held.end().number, take)?;
         if chain.link() == held.end() {
@@ -294,15 +295,15 @@ impl<S: LogServer + Send> Opening<S> {
         let Some(tail) = self.server.tail(from) else {
             return Ok(false);
         };
-        self.patience = Patience::of(OPENING);
+        self.patience = Patience::of(OPENING, &self.server);
         for (sequence, encoded) in tail {
             self.follow_with_missing(chain, sequence, &encoded, take)?;
         }
         Ok(true)
     }
 
-    fn pause(&self) -> Result<(), StreamOpenError> {
-        if self.patience.pause() {
+    fn pause(&mut self) -> Result<(), StreamOpenError> {
+        if self.patience.pause(&mut self.server) {
             Ok(())
         } else {
             Err(StreamOpenError::Unanswered)
@@ -420,7 +421,7 @@ impl<S: LogServer + Send> Opening<S> {
                 self.follow_with_missing(chain, sequence, &encoded, take)?;
             }
             // A long stream takes longer than servers may be silent.
-            self.patience = Patience::of(OPENING);
+            self.patience = Patience::of(OPENING, &self.server);
         }
         Ok(())
     }
@@ -516,7 +517,8 @@ impl<S: LogServer + Send> Opening<S> {
         &mut self,
         should: Option<&dyn Fn(&Claim) -> bool>,
     ) -> Result<Held, StreamOpenError> {
-        let me = (&self.options.node, self.options.process);
+        let node = self.options.node.clone();
+        let me = (&node, self.options.process);
         let key = claim_key(self.options.number);
         let entry = loop {
             match self.server.read(&key) {

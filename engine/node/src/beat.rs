@@ -2,21 +2,21 @@
 
 use crate::driver::Driver;
 use crate::limits::{ACCOUNTS_BEATS, BEAT, LOGS};
+use crate::surroundings::{Server, Thread};
 use crate::{Shared, lock};
 use rejoin_cluster::{Claim, LogServer, NodeEntry, NodeName, Written, claim_key, node_key};
 use rejoin_engine::Engine;
-use rejoin_log_jetstream::{Follower, JetStream};
+use rejoin_log_jetstream::Follower;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
 
 /// Beats until the node leaves, and drives each log on a thread of its own.
 pub(crate) fn run(
     shared: &Arc<Shared>,
     engine: &Engine,
-    mut entries: JetStream,
-    home: Follower<JetStream>,
+    mut entries: Server,
+    home: Follower<Server>,
 ) {
     let mut drivers = BTreeMap::new();
     drive(&mut drivers, shared, engine, shared.home, Some(home));
@@ -45,31 +45,34 @@ pub(crate) fn run(
         }
     }
     for driver in drivers.into_values() {
-        let _ = driver.join();
+        driver();
     }
     beat.delete(shared, &mut entries);
 }
 
 fn drive(
-    drivers: &mut BTreeMap<u8, JoinHandle<()>>,
+    drivers: &mut BTreeMap<u8, Thread>,
     shared: &Arc<Shared>,
     engine: &Engine,
     log: u8,
-    follower: Option<Follower<JetStream>>,
+    follower: Option<Follower<Server>>,
 ) {
     if drivers.contains_key(&log) {
         return;
     }
     let driver = Driver::new(shared.clone(), engine.clone(), log, follower);
-    let thread = std::thread::Builder::new().name(format!("rejoin-log-{log}"));
-    match thread.spawn(move || driver.run()) {
+    let name = format!("rejoin-log-{log}");
+    let thread = shared
+        .surroundings
+        .thread(name, Box::new(move || driver.run()));
+    match thread {
         Ok(thread) => drop(drivers.insert(log, thread)),
         Err(error) => tracing::error!(log, %error, "cannot follow a log: no thread"),
     }
 }
 
 /// The claims of all logs as they are now, for all threads. Returns which logs there are.
-fn read_claims(shared: &Shared, entries: &mut JetStream) -> Vec<u8> {
+fn read_claims(shared: &Shared, entries: &mut Server) -> Vec<u8> {
     let mut logs = Vec::new();
     for log in 0..LOGS {
         // Homes are given out in order.
@@ -85,7 +88,7 @@ fn read_claims(shared: &Shared, entries: &mut JetStream) -> Vec<u8> {
 }
 
 /// Looks which live nodes have other accounts than this one, or another key of logins.
-fn compare_accounts(shared: &Shared, entries: &mut JetStream, own: Option<&str>) {
+fn compare_accounts(shared: &Shared, entries: &mut Server, own: Option<&str>) {
     let live: Vec<_> = lock(&shared.beats).live().cloned().collect();
     let mut others = BTreeSet::new();
     for node in live {
@@ -120,13 +123,13 @@ impl Beat {
         &mut self,
         shared: &Shared,
         engine: &Engine,
-        entries: &mut JetStream,
+        entries: &mut Server,
     ) -> Option<Vec<(NodeName, u64)>> {
-        let key = node_key(&shared.settings.node);
+        let key = node_key(&shared.member.node);
         self.count = self.count.saturating_add(1);
         let entry = NodeEntry {
             log: shared.home,
-            version: shared.settings.version.clone(),
+            version: shared.member.version.clone(),
             services: engine.services().map(ToString::to_string).collect(),
             beat: self.count,
             accounts: shared.accounts.get().and_then(|mark| mark()),
@@ -139,7 +142,7 @@ impl Beat {
             Written::Done(revision) => Some(revision),
             Written::Conflict => {
                 tracing::warn!(
-                    node = %shared.settings.node,
+                    node = %shared.member.node,
                     "the beat of this node was written by another process, or twice"
                 );
                 None
@@ -148,7 +151,7 @@ impl Beat {
         };
         self.revision?;
         let mut beats = entries.beats()?;
-        beats.retain(|(node, _)| *node != shared.settings.node);
+        beats.retain(|(node, _)| *node != shared.member.node);
         if self.count.checked_rem(ACCOUNTS_BEATS) == Some(0) {
             compare_accounts(shared, entries, entry.accounts.as_deref());
         }
@@ -156,9 +159,9 @@ impl Beat {
     }
 
     /// So that the others do not wait for this node.
-    fn delete(&self, shared: &Shared, entries: &mut JetStream) {
+    fn delete(&self, shared: &Shared, entries: &mut Server) {
         if let Some(revision) = self.revision {
-            entries.write(&node_key(&shared.settings.node), revision, b"");
+            entries.write(&node_key(&shared.member.node), revision, b"");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Follows a log, takes it when it is this node's turn, and follows it again when it has lost it.
 
 use crate::limits::{AFTER_NOTICE, NOTICE, REOPEN};
+use crate::surroundings::{Noticing, Server};
 use crate::{Shared, join, lock};
 use futures::future::{Either, FutureExt, select};
 use rejoin_cluster::{Claim, NodeName, should_claim};
@@ -8,7 +9,8 @@ use rejoin_core::NodeTerm;
 use rejoin_engine::Engine;
 use rejoin_engine::peers::PeerRequest;
 use rejoin_log::Log;
-use rejoin_log_jetstream::{Answering, Follower, JetStream, NotTaken, Notices, Taken};
+use rejoin_log_jetstream::{Follower, NotTaken, Taken};
+use std::any::Any;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,7 +22,7 @@ pub(crate) struct Driver {
     engine: Engine,
     log: u8,
     /// The home, which the engine follows from the start.
-    first: Option<Follower<JetStream>>,
+    first: Option<Follower<Server>>,
     has_owned: bool,
 }
 
@@ -29,7 +31,7 @@ enum Left {
     /// The node leaves.
     Leaving,
     /// The log is this node's.
-    Taken(Box<Taken<JetStream>>, Claim),
+    Taken(Box<Taken<Server>>, Claim),
     /// It has to be opened again.
     Failed(String),
 }
@@ -39,7 +41,7 @@ impl Driver {
         shared: Arc<Shared>,
         engine: Engine,
         log: u8,
-        first: Option<Follower<JetStream>>,
+        first: Option<Follower<Server>>,
     ) -> Self {
         Self {
             shared,
@@ -74,20 +76,16 @@ impl Driver {
             Some(home) => home,
             None => self.open()?,
         };
-        let notices = self
-            .shared
-            .connection
-            .notice(&self.shared.settings.cluster, self.log)
-            .map_err(|error| error.to_string())?;
-        match self.follow(follower, &notices) {
+        let notices = self.shared.surroundings.notices(self.log)?;
+        match self.follow(follower, &*notices) {
             Left::Leaving => Ok(()),
             Left::Failed(fault) => Err(fault),
             Left::Taken(taken, before) => self.own(*taken, &before),
         }
     }
 
-    fn open(&self) -> Result<Follower<JetStream>, String> {
-        let opened = join::open(&self.shared.settings, &self.shared.connection, self.log);
+    fn open(&self) -> Result<Follower<Server>, String> {
+        let opened = join::open(&self.shared.member, &*self.shared.surroundings, self.log);
         let opened = opened.map_err(|error| error.to_string())?;
         let (follower, projection, _) = opened.into_parts();
         let followed =
@@ -97,7 +95,7 @@ impl Driver {
         Ok(follower)
     }
 
-    fn follow(&self, mut follower: Follower<JetStream>, notices: &Notices) -> Left {
+    fn follow(&self, mut follower: Follower<Server>, notices: &dyn Noticing) -> Left {
         let mut pauses = AFTER_NOTICE.iter();
         loop {
             if self.shared.is_leaving() {
@@ -140,7 +138,7 @@ impl Driver {
                 }
             }
             match pauses.next() {
-                Some(pause) => std::thread::sleep(*pause),
+                Some(pause) => self.shared.surroundings.sleep(*pause),
                 None if notices.wait(NOTICE) => pauses = AFTER_NOTICE.iter(),
                 None => {}
             }
@@ -160,8 +158,8 @@ impl Driver {
     /// Takes the log. What was read meanwhile is visible before it is written here.
     fn take(
         &self,
-        follower: Follower<JetStream>,
-    ) -> Result<Box<Taken<JetStream>>, Box<NotTaken<JetStream>>> {
+        follower: Follower<Server>,
+    ) -> Result<Box<Taken<Server>>, Box<NotTaken<Server>>> {
         let before = follower.position();
         // What this node knows of the claim is up to a second old.
         let taken = follower.take(&|claim| self.should_take(claim));
@@ -176,8 +174,8 @@ impl Driver {
     }
 
     /// Writes the log until another node has taken it, it fails, or this node leaves or gives it back.
-    fn own(&mut self, taken: Taken<JetStream>, before: &Claim) -> Result<(), String> {
-        let (me, log) = (&self.shared.settings.node, self.log);
+    fn own(&mut self, taken: Taken<Server>, before: &Claim) -> Result<(), String> {
+        let (me, log) = (&self.shared.member.node, self.log);
         let (term, stop) = (taken.log.term(), taken.log.stop_appends());
         let position = self
             .engine
@@ -231,23 +229,29 @@ impl Driver {
         }
     }
 
-    fn answer(&self, term: u64) -> Result<Answering, String> {
+    fn answer(&self, term: u64) -> Result<Box<dyn Any + Send>, String> {
         let (engine, log) = (self.engine.clone(), self.log);
-        let answering =
-            self.shared
-                .connection
-                .answer(&self.shared.settings.cluster, log, term, move |bytes| {
-                    let engine = engine.clone();
-                    async move {
-                        let request = PeerRequest::decode(&bytes).inspect_err(|error| {
-                            tracing::warn!(log, %error, "cannot read what another node asks");
-                        });
-                        let answer = engine.answer(log, request.ok()?).await;
-                        answer.map(|answer| answer.encode())
-                    }
-                    .boxed()
+        let answer = move |bytes: Vec<u8>| {
+            let engine = engine.clone();
+            async move {
+                let request = PeerRequest::decode(&bytes).inspect_err(|error| {
+                    tracing::warn!(log, %error, "cannot read what another node asks");
                 });
-        answering.map_err(|error| error.to_string())
+                let answer = engine.answer(log, request.ok()?).await;
+                answer.map(|answer| answer.encode())
+            }
+            .boxed()
+        };
+        let surroundings = &self.shared.surroundings;
+        surroundings.answer(log, term, Box::new(answer))
+    }
+
+    /// Waits for a future.
+    fn wait<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let mut output = None;
+        let waiting = async { output = Some(future.await) };
+        self.shared.surroundings.wait(waiting.boxed_local());
+        output
     }
 
     /// Waits until the log is not this node's any more. That another node has taken it is noticed without an
@@ -255,14 +259,14 @@ impl Driver {
     /// alive again and no job runs.
     fn wait_for_end(&self, home: &NodeName, term: u64) -> String {
         loop {
-            let ended = smol::block_on(async {
+            let ended = self.wait(async {
                 let tick = self.engine.runtime().timer(Duration::from_secs(1));
                 match select(pin!(self.engine.log_ended(self.log)), tick).await {
                     Either::Left((why, _)) => Some(why.to_string()),
                     Either::Right(_) => None,
                 }
             });
-            if let Some(why) = ended {
+            if let Some(why) = ended.flatten() {
                 if !self.shared.is_leaving() {
                     self.note_fenced();
                 }
@@ -275,13 +279,15 @@ impl Driver {
                 });
             }
             let is_taken = self.claim().is_some_and(|claim| claim.term > term);
-            let is_lent = *home != self.shared.settings.node && self.is_alive(home);
+            let is_lent = *home != self.shared.member.node && self.is_alive(home);
             if is_taken {
                 self.note_fenced();
             }
             if is_taken || (is_lent && !self.is_busy()) {
                 let given = self.engine.release(self.log, Duration::ZERO);
-                return smol::block_on(given).to_string();
+                return self
+                    .wait(given)
+                    .map_or_else(String::new, |why| why.to_string());
             }
         }
     }

@@ -1,24 +1,26 @@
 //! Finds or makes the home of a node.
 
 use crate::limits::{LOGS, PAUSE, START};
+use crate::surroundings::{Server, Surroundings};
 use crate::{Membership, Shared};
 use rejoin_cluster::{
     Beats, CLUSTER_KEY, Claim, ClusterEntry, LogServer, NodeName, Process, Written, claim_key,
 };
-use rejoin_core::{Limits, Numbering};
+#[cfg(feature = "nats")]
+use rejoin_core::Limits;
+use rejoin_core::Numbering;
 use rejoin_engine::HomeLog;
-use rejoin_log::SegmentLog;
-use rejoin_log::segment::{Durability, LogId, OpenError, OpenOptions, Opened, Options};
-use rejoin_log_jetstream::{
-    ConnectError, Connection, ConnectionSettings, Follower, JetStream, JetStreamSettings,
-    StreamOpenError, StreamOptions, SyncProof,
-};
+use rejoin_log::segment::{OpenError, Opened};
+#[cfg(feature = "nats")]
+use rejoin_log_jetstream::{ConnectError, ConnectionSettings, SyncProof};
+use rejoin_log_jetstream::{Follower, StreamOpenError, StreamOptions};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 
-/// How a node takes part in a cluster.
+/// How a node takes part in a cluster on servers of NATS.
+#[cfg(feature = "nats")]
 #[derive(Clone, Debug)]
 pub struct MembershipSettings {
     /// The servers of NATS.
@@ -41,6 +43,19 @@ pub struct MembershipSettings {
     pub limits: Limits,
 }
 
+/// A process of a node.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The name of the cluster.
+    pub cluster: NodeName,
+    /// The name of the node.
+    pub node: NodeName,
+    /// Random bits of this run of the program.
+    pub process: Process,
+    /// The version of the program.
+    pub version: String,
+}
+
 /// A node that has a home.
 #[derive(Debug)]
 pub struct Joined {
@@ -56,6 +71,7 @@ pub struct Joined {
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
     /// There is no connection, or the servers are not as they must be.
+    #[cfg(feature = "nats")]
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The servers did not answer in time.
@@ -107,13 +123,26 @@ impl Membership {
     /// # Errors
     ///
     /// See [`JoinError`].
+    #[cfg(feature = "nats")]
     pub fn join(settings: MembershipSettings) -> Result<Joined, JoinError> {
-        let connection = Connection::open(&settings.connection)?;
+        let (member, surroundings) = crate::nats::connect(settings)?;
+        Self::join_in(member, surroundings)
+    }
+
+    /// As `join`, in surroundings that are given.
+    ///
+    /// # Errors
+    ///
+    /// See [`JoinError`].
+    pub fn join_in(
+        member: Member,
+        surroundings: Arc<dyn Surroundings>,
+    ) -> Result<Joined, JoinError> {
         // The first node has made this one.
-        let mut entries = stream(&settings, &connection, 0)?;
-        check_format(&settings, &mut entries)?;
-        let home = find_home(&settings, &mut entries)?;
-        let opened = open(&settings, &connection, home)?;
+        let (mut entries, _) = surroundings.server(0)?;
+        check_format(&member, &mut entries)?;
+        let home = find_home(&member, &mut entries)?;
+        let opened = open(&member, &*surroundings, home)?;
         let (follower, projection, _) = opened.into_parts();
         let log = HomeLog {
             id: follower.copy().id(),
@@ -123,8 +152,8 @@ impl Membership {
         };
         let numbering = Numbering::new(home, LOGS).unwrap_or_default();
         let shared = Arc::new(Shared {
-            settings,
-            connection,
+            member,
+            surroundings,
             home,
             beats: Mutex::new(Beats::new()),
             claims: Mutex::default(),
@@ -149,100 +178,47 @@ impl Membership {
     }
 }
 
-/// The stream of a log, made if there is none.
-pub(crate) fn stream(
-    settings: &MembershipSettings,
-    connection: &Connection,
-    log: u8,
-) -> Result<JetStream, ConnectError> {
-    let streams = JetStreamSettings {
-        servers: settings.connection.servers.clone(),
-        cluster: settings.cluster.clone(),
-        number: log,
-        replicas: settings.replicas,
-        sync: settings.sync.clone(),
-    };
-    // Random as the process is, and different for each log.
-    let Process(mut id) = settings.process;
-    if let Some(last) = id.last_mut() {
-        *last ^= log;
-    }
-    let has_records = has_records(settings, log);
-    JetStream::on(connection, &streams, LogId::from_bytes(id), has_records)
-}
-
-fn directory(settings: &MembershipSettings, log: u8) -> PathBuf {
-    settings.directory.join(log.to_string())
-}
-
-fn has_records(settings: &MembershipSettings, log: u8) -> bool {
-    let directory = directory(settings, log);
-    let found = directory
-        .exists()
-        .then(|| OpenOptions::read_only(directory).open_unfolded());
-    matches!(found, Some(Ok((_, report))) if report.records > 0)
-}
-
 /// Opens the copy of a log, and reads all that it doesn't have.
 pub(crate) fn open(
-    settings: &MembershipSettings,
-    connection: &Connection,
+    member: &Member,
+    surroundings: &dyn Surroundings,
     log: u8,
-) -> Result<Opened<Follower<JetStream>>, JoinError> {
-    let server = stream(settings, connection, log)?;
-    let copy = copy(settings, log, server.log())?;
+) -> Result<Opened<Follower<Server>>, JoinError> {
+    let (server, id) = surroundings.server(log)?;
+    let copy = surroundings.copy(log, id)?;
     let options = StreamOptions {
         number: log,
-        log: server.log(),
-        node: settings.node.clone(),
-        process: settings.process,
-        version: settings.version.clone(),
+        log: id,
+        node: member.node.clone(),
+        process: member.process,
+        version: member.version.clone(),
         take: false,
     };
     let followed = options.follow(server, copy);
     followed.map_err(|error| JoinError::Follow { log, error })
 }
 
-fn copy(
-    settings: &MembershipSettings,
-    log: u8,
-    id: LogId,
-) -> Result<Opened<SegmentLog>, JoinError> {
-    let directory = directory(settings, log);
-    std::fs::create_dir_all(&directory).map_err(|error| JoinError::Directory {
-        directory: directory.clone(),
-        error,
-    })?;
-    // The stream is durable, and the copy can be read again.
-    let options = Options {
-        durability: Durability::Flush,
-        ..Options::default()
-    };
-    let opened = OpenOptions::directory(directory, id)
-        .options(options)
-        .limits(settings.limits)
-        .open();
-    opened.map_err(|error| JoinError::Copy { log, error })
-}
-
 /// Tries until there is an answer.
-fn answered<T>(mut ask: impl FnMut() -> Option<T>) -> Result<T, JoinError> {
+fn answered<T>(
+    entries: &mut Server,
+    mut ask: impl FnMut(&mut Server) -> Option<T>,
+) -> Result<T, JoinError> {
     let tries = START.as_millis() / PAUSE.as_millis();
     for _ in 0..tries {
-        if let Some(answer) = ask() {
+        if let Some(answer) = ask(entries) {
             return Ok(answer);
         }
-        std::thread::sleep(PAUSE);
+        entries.pause(PAUSE);
     }
     Err(JoinError::Unanswered)
 }
 
-fn check_format(settings: &MembershipSettings, entries: &mut JetStream) -> Result<(), JoinError> {
+fn check_format(member: &Member, entries: &mut Server) -> Result<(), JoinError> {
     let ours = ClusterEntry {
         format: 1,
         numbers: LOGS,
     };
-    let found = answered(|| match entries.read(CLUSTER_KEY)? {
+    let found = answered(entries, |entries| match entries.read(CLUSTER_KEY)? {
         Some(entry) => Some(ClusterEntry::decode(&entry.value)),
         None => {
             // Another node may have made it meanwhile: read what is there.
@@ -252,26 +228,26 @@ fn check_format(settings: &MembershipSettings, entries: &mut JetStream) -> Resul
     })?;
     match found {
         Some(found) if found == ours => Ok(()),
-        _ => Err(JoinError::Format(settings.cluster.clone())),
+        _ => Err(JoinError::Format(member.cluster.clone())),
     }
 }
 
 /// The number of the log that belongs to the node. If none does, it gets the first that has no home.
-fn find_home(settings: &MembershipSettings, entries: &mut JetStream) -> Result<u8, JoinError> {
+fn find_home(member: &Member, entries: &mut Server) -> Result<u8, JoinError> {
     let mut log = 0;
     while log < LOGS {
         let key = claim_key(log);
-        let entry = answered(|| entries.read(&key))?;
+        let entry = answered(entries, |entries| entries.read(&key))?;
         if let Some(entry) = entry {
             let home = Claim::decode(&entry.value).map(|claim| claim.home);
-            if home.as_ref() == Some(&settings.node) {
+            if home.as_ref() == Some(&member.node) {
                 return Ok(log);
             }
             log = log.saturating_add(1);
             continue;
         }
         let claim = Claim {
-            home: settings.node.clone(),
+            home: member.node.clone(),
             owner: None,
             process: None,
             term: 0,
@@ -280,11 +256,11 @@ fn find_home(settings: &MembershipSettings, entries: &mut JetStream) -> Result<u
             Written::Done(_) => return Ok(log),
             // Look what is there.
             Written::Conflict => {}
-            Written::Unknown => std::thread::sleep(PAUSE),
+            Written::Unknown => entries.pause(PAUSE),
         }
     }
     Err(JoinError::Full {
-        cluster: settings.cluster.clone(),
-        node: settings.node.clone(),
+        cluster: member.cluster.clone(),
+        node: member.node.clone(),
     })
 }

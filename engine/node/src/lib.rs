@@ -13,41 +13,46 @@ mod beat;
 mod driver;
 mod join;
 pub mod limits;
+#[cfg(feature = "nats")]
+mod nats;
 mod peers;
 mod shared_entry;
 mod status;
+mod surroundings;
 
-pub use join::{JoinError, Joined, MembershipSettings};
+#[cfg(feature = "nats")]
+pub use join::MembershipSettings;
+pub use join::{JoinError, Joined, Member};
 pub use rejoin_cluster::{NodeName, Process};
-pub use shared_entry::{SharedEntry, Unanswered};
-
+#[cfg(feature = "nats")]
 pub use rejoin_log_jetstream::{Access, ConnectionSettings, SyncProof};
+pub use shared_entry::{SharedEntry, Unanswered};
+pub use surroundings::{Answer, Noticing, Server, Surroundings, Thread};
 
 use rejoin_cluster::{Beats, Claim};
 use rejoin_engine::Engine;
 use rejoin_engine::peers::{ClusterStatus, LogStatus, Peers};
-use rejoin_log_jetstream::{Connection, Follower, JetStream, StopAppends};
+use rejoin_log_jetstream::{Follower, StopAppends};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// One process's part in a cluster. It ends with [`leave`](Self::leave).
 pub struct Membership {
     shared: Arc<Shared>,
     /// Until the start.
-    entries: Option<JetStream>,
-    home: Option<Follower<JetStream>>,
-    beating: Option<JoinHandle<()>>,
+    entries: Option<Server>,
+    home: Option<Follower<Server>>,
+    beating: Option<Thread>,
 }
 
 impl fmt::Debug for Membership {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Membership")
-            .field("node", &self.shared.settings.node)
+            .field("node", &self.shared.member.node)
             .field("home", &self.shared.home)
             .finish_non_exhaustive()
     }
@@ -55,8 +60,8 @@ impl fmt::Debug for Membership {
 
 /// What all threads of a node know.
 struct Shared {
-    settings: MembershipSettings,
-    connection: Connection,
+    member: Member,
+    surroundings: Arc<dyn Surroundings>,
     home: u8,
     beats: Mutex<Beats>,
     /// The claims of all logs as they were last read, by number.
@@ -79,7 +84,7 @@ type AccountsMark = Box<dyn Fn() -> Option<String> + Send + Sync>;
 
 impl Shared {
     fn me(&self) -> (&NodeName, Process) {
-        (&self.settings.node, self.settings.process)
+        (&self.member.node, self.member.process)
     }
 
     fn is_leaving(&self) -> bool {
@@ -88,13 +93,7 @@ impl Shared {
 
     /// Waits, and returns early when the node leaves. Whether it does.
     fn pause(&self, time: Duration) -> bool {
-        let step = Duration::from_millis(20);
-        let mut left = time;
-        while !left.is_zero() && !self.is_leaving() {
-            let now = left.min(step);
-            std::thread::sleep(now);
-            left = left.saturating_sub(now);
-        }
+        self.surroundings.sleep_unless(time, &|| self.is_leaving());
         self.is_leaving()
     }
 
@@ -126,8 +125,10 @@ impl Membership {
             return Ok(());
         };
         let (shared, engine) = (self.shared.clone(), engine.clone());
-        let beating = std::thread::Builder::new().name("rejoin-beat".to_owned());
-        self.beating = Some(beating.spawn(move || beat::run(&shared, &engine, entries, home))?);
+        let surroundings = shared.surroundings.clone();
+        let beating = move || beat::run(&shared, &engine, entries, home);
+        let beating = surroundings.thread("rejoin-beat".to_owned(), Box::new(beating));
+        self.beating = Some(beating?);
         Ok(())
     }
 
@@ -143,7 +144,7 @@ impl Membership {
     pub fn leave(mut self) {
         self.begin_leaving();
         if let Some(beating) = self.beating.take() {
-            let _ = beating.join();
+            beating();
         }
     }
 

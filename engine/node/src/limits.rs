@@ -36,3 +36,6 @@ pub const START: Duration = Duration::from_secs(60);
 
 /// The pause before the next try of what servers did not answer at the start.
 pub const PAUSE: Duration = Duration::from_millis(50);
+
+/// How often something that waits looks whether the node leaves.
+pub const LOOK: Duration = Duration::from_millis(20);

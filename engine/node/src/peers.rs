@@ -1,10 +1,8 @@
 //! Asks the nodes that write the other logs.
 
-use crate::limits::ANSWER;
 use crate::{Shared, lock, status};
 use futures::future::{BoxFuture, FutureExt, ready};
 use rejoin_engine::peers::{ClusterStatus, LogPlace, PeerAnswer, PeerError, PeerRequest, Peers};
-use rejoin_log_jetstream::AskError;
 use std::fmt;
 use std::sync::Arc;
 
@@ -39,23 +37,12 @@ impl Peers for NodePeers {
         let Some(bytes) = request.encode() else {
             return ready(Err(PeerError::NoOwner)).boxed();
         };
-        let cluster = &self.shared.settings.cluster;
-        let asked = self
-            .shared
-            .connection
-            .ask(cluster, log, claim.term, bytes, ANSWER);
+        let asked = self.shared.surroundings.ask(log, claim.term, bytes);
         async move {
-            match asked.await {
-                Ok(answer) => PeerAnswer::decode(&answer).map_err(|error| {
-                    tracing::warn!(log, %error, "cannot read the answer of another node");
-                    PeerError::Unanswered
-                }),
-                Err(AskError::NoOwner) => Err(PeerError::NoOwner),
-                Err(error @ (AskError::Unanswered | AskError::TooLarge)) => {
-                    tracing::warn!(log, %error, "asked another node in vain");
-                    Err(PeerError::Unanswered)
-                }
-            }
+            PeerAnswer::decode(&asked.await?).map_err(|error| {
+                tracing::warn!(log, %error, "cannot read the answer of another node");
+                PeerError::Unanswered
+            })
         }
         .boxed()
     }

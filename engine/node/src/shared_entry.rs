@@ -1,17 +1,23 @@
 //! An entry of the cluster's key-value store that all nodes read and replace.
 
-use crate::{JoinError, Membership, join, lock};
+use crate::surroundings::{Noticing, Server};
+use crate::{Membership, lock};
 use rejoin_cluster::{LogServer, Written};
-use rejoin_log_jetstream::{JetStream, Notices};
+use std::fmt;
 use std::sync::Mutex;
 use std::time::Duration;
 
 /// One entry. Its calls block, a few seconds at most.
-#[derive(Debug)]
 pub struct SharedEntry {
     key: &'static str,
-    entries: Mutex<JetStream>,
-    notices: Mutex<Notices>,
+    entries: Mutex<Server>,
+    notices: Mutex<Box<dyn Noticing + Send>>,
+}
+
+impl fmt::Debug for SharedEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SharedEntry({})", self.key)
+    }
 }
 
 /// The servers did not answer. What was asked for may be done.
@@ -25,12 +31,11 @@ impl Membership {
     /// # Errors
     ///
     /// When the servers of NATS do not answer.
-    pub fn shared_entry(&self, key: &'static str) -> Result<SharedEntry, JoinError> {
+    pub fn shared_entry(&self, key: &'static str) -> Result<SharedEntry, String> {
         let shared = &self.shared;
-        let entries = join::stream(&shared.settings, &shared.connection, shared.home)?;
-        let notices = shared
-            .connection
-            .notice_entry(&shared.settings.cluster, key)?;
+        let server = shared.surroundings.server(shared.home);
+        let (entries, _) = server.map_err(|error| error.to_string())?;
+        let notices = shared.surroundings.entry_notices(key)?;
         Ok(SharedEntry {
             key,
             entries: Mutex::new(entries),

@@ -9,7 +9,7 @@ pub(crate) fn of(shared: &Shared) -> ClusterStatus {
     let beats = lock(&shared.beats);
     let nodes = beats
         .live()
-        .filter(|node| **node != shared.settings.node)
+        .filter(|node| **node != shared.member.node)
         .map(|node| (node.as_str().into(), beats.silence(node)))
         .collect();
     drop(beats);
@@ -23,8 +23,8 @@ pub(crate) fn of(shared: &Shared) -> ClusterStatus {
     let other_accounts = other_accounts.iter().map(|node| node.as_str().into());
     ClusterStatus {
         other_accounts: other_accounts.collect(),
-        cluster: shared.settings.cluster.as_str().into(),
-        node: shared.settings.node.as_str().into(),
+        cluster: shared.member.cluster.as_str().into(),
+        node: shared.member.node.as_str().into(),
         home: shared.home,
         unanswered_beats: shared.unanswered_beats.load(Ordering::Acquire),
         nodes,

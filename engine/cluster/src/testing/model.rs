@@ -6,6 +6,7 @@ use crate::server::{Appended, Bounds, Entry, Got, LogServer, Written};
 use crate::testing::random::Random;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 const REPLICAS: usize = 3;
 
@@ -224,6 +225,12 @@ impl Model {
             stream.holes.insert((replica, sequence));
             self.vices.holes += 1;
         }
+    }
+
+    /// Whether the key-value store has a leader.
+    #[must_use]
+    pub fn store_has_leader(&self) -> bool {
+        self.now >= self.store_leader_at
     }
 
     /// Cuts a client off until a time in milliseconds.
@@ -463,7 +470,9 @@ impl Model {
         if self.is_cut(client) || self.fate(leader_at) != Fate::Done {
             return None;
         }
-        let beats = self.entries.iter().filter_map(|(key, entry)| {
+        // A node that has ended leaves an empty beat.
+        let beats = self.entries.iter().filter(|(_, it)| !it.value.is_empty());
+        let beats = beats.filter_map(|(key, entry)| {
             let name = key.strip_prefix("node.")?.parse().ok()?;
             Some((name, entry.revision))
         });
@@ -612,5 +621,20 @@ impl LogServer for ModelClient {
     fn write(&mut self, key: &str, expected: u64, value: &[u8]) -> Written {
         let mut model = self.lock();
         model.write(self.client, key, expected, value)
+    }
+
+    fn elapsed(&self) -> Duration {
+        let model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
+        Duration::from_millis(model.now)
+    }
+
+    /// Does not wait: the model's time is advanced, if each call takes some.
+    fn pause(&mut self, time: Duration) {
+        if self.call_takes > 0 {
+            let mut model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
+            let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            let now = model.now.saturating_add(millis);
+            model.advance(now);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use rejoin_cluster::{Appended, Bounds, Entry, Got, LogServer, NodeName, Written};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// One expected call, with its answer.
 #[derive(Debug)]
@@ -82,5 +83,13 @@ impl LogServer for Scripted {
             Some(Call::Write(revision, answer)) if revision == expected => answer,
             other => panic!("write at {expected}, not {other:?}"),
         }
+    }
+
+    fn elapsed(&self) -> Duration {
+        panic!("nobody looks at the stopwatch")
+    }
+
+    fn pause(&mut self, _: Duration) {
+        panic!("nobody waits")
     }
 }

@@ -1,0 +1,167 @@
+//! Servers of NATS JetStream, and threads of this process.
+
+use crate::join::{JoinError, Member, MembershipSettings};
+use crate::limits::ANSWER;
+use crate::surroundings::{Answer, Noticing, Server, Surroundings, Thread};
+use futures::future::{BoxFuture, FutureExt, LocalBoxFuture};
+use rejoin_engine::peers::PeerError;
+use rejoin_log::SegmentLog;
+use rejoin_log::segment::{Durability, LogId, OpenOptions, Opened, Options};
+use rejoin_log_jetstream::{AskError, Connection, JetStream, JetStreamSettings, Notices};
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a node of the server has around it.
+struct Nats {
+    settings: MembershipSettings,
+    connection: Connection,
+}
+
+/// Connects to the servers.
+pub(crate) fn connect(
+    settings: MembershipSettings,
+) -> Result<(Member, Arc<dyn Surroundings>), JoinError> {
+    let connection = Connection::open(&settings.connection)?;
+    let member = Member {
+        cluster: settings.cluster.clone(),
+        node: settings.node.clone(),
+        process: settings.process,
+        version: settings.version.clone(),
+    };
+    let nats = Nats {
+        settings,
+        connection,
+    };
+    Ok((member, Arc::new(nats)))
+}
+
+impl Nats {
+    fn directory(&self, log: u8) -> PathBuf {
+        self.settings.directory.join(log.to_string())
+    }
+
+    fn has_records(&self, log: u8) -> bool {
+        let directory = self.directory(log);
+        let found = directory
+            .exists()
+            .then(|| OpenOptions::read_only(directory).open_unfolded());
+        matches!(found, Some(Ok((_, report))) if report.records > 0)
+    }
+}
+
+/// No secret.
+impl fmt::Debug for Nats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Nats").finish_non_exhaustive()
+    }
+}
+
+impl Surroundings for Nats {
+    fn server(&self, log: u8) -> Result<(Server, LogId), JoinError> {
+        let settings = &self.settings;
+        let streams = JetStreamSettings {
+            servers: settings.connection.servers.clone(),
+            cluster: settings.cluster.clone(),
+            number: log,
+            replicas: settings.replicas,
+            sync: settings.sync.clone(),
+        };
+        // Random as the process is, and different for each log.
+        let mut id = settings.process.0;
+        if let Some(last) = id.last_mut() {
+            *last ^= log;
+        }
+        let has_records = self.has_records(log);
+        let id = LogId::from_bytes(id);
+        let server = JetStream::on(&self.connection, &streams, id, has_records)?;
+        let id = server.log();
+        Ok((Box::new(server), id))
+    }
+
+    fn copy(&self, log: u8, id: LogId) -> Result<Opened<SegmentLog>, JoinError> {
+        let directory = self.directory(log);
+        std::fs::create_dir_all(&directory).map_err(|error| JoinError::Directory {
+            directory: directory.clone(),
+            error,
+        })?;
+        // The stream is durable, and the copy can be read again.
+        let options = Options {
+            durability: Durability::Flush,
+            ..Options::default()
+        };
+        let opened = OpenOptions::directory(directory, id)
+            .options(options)
+            .limits(self.settings.limits)
+            .open();
+        opened.map_err(|error| JoinError::Copy { log, error })
+    }
+
+    fn notices(&self, log: u8) -> Result<Box<dyn Noticing>, String> {
+        let notices = self.connection.notice(&self.settings.cluster, log);
+        let notices = notices.map_err(|error| error.to_string())?;
+        Ok(Box::new(notices))
+    }
+
+    fn entry_notices(&self, key: &str) -> Result<Box<dyn Noticing + Send>, String> {
+        let notices = self.connection.notice_entry(&self.settings.cluster, key);
+        let notices = notices.map_err(|error| error.to_string())?;
+        Ok(Box::new(notices))
+    }
+
+    fn answer(
+        &self,
+        log: u8,
+        term: u64,
+        answer: Box<Answer>,
+    ) -> Result<Box<dyn Any + Send>, String> {
+        let answering = self
+            .connection
+            .answer(&self.settings.cluster, log, term, answer);
+        let answering = answering.map_err(|error| error.to_string())?;
+        Ok(Box::new(answering))
+    }
+
+    fn ask(
+        &self,
+        log: u8,
+        term: u64,
+        request: Vec<u8>,
+    ) -> BoxFuture<'static, Result<Vec<u8>, PeerError>> {
+        let asked = self
+            .connection
+            .ask(&self.settings.cluster, log, term, request, ANSWER);
+        async move {
+            asked.await.map_err(|error| match error {
+                AskError::NoOwner => PeerError::NoOwner,
+                AskError::Unanswered | AskError::TooLarge => {
+                    tracing::warn!(log, %error, "asked another node in vain");
+                    PeerError::Unanswered
+                }
+            })
+        }
+        .boxed()
+    }
+
+    fn thread(&self, name: String, work: Box<dyn FnOnce() + Send>) -> io::Result<Thread> {
+        let thread = std::thread::Builder::new().name(name).spawn(work)?;
+        Ok(Box::new(move || drop(thread.join())))
+    }
+
+    fn sleep(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
+
+    fn wait(&self, future: LocalBoxFuture<'_, ()>) {
+        smol::block_on(future);
+    }
+}
+
+impl Noticing for Notices {
+    fn wait(&self, patience: Duration) -> bool {
+        Notices::wait(self, patience)
+    }
+}
