@@ -13,6 +13,7 @@ mod server;
 mod servers;
 
 mod gates;
+mod logins;
 
 use serde_json::{Value, json};
 use server::{Server, directory, is_status_of, outcome, said};

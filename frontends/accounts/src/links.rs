@@ -208,6 +208,15 @@ impl Accounts {
         self.state().links.all.len()
     }
 
+    /// How many links there may be: of servers that share them, all together.
+    #[must_use]
+    pub fn link_limit(&self) -> usize {
+        match self.shares_all() {
+            true => SHARED_LINKS,
+            false => ALL_LINKS,
+        }
+    }
+
     /// Who sends a request with a link: somebody who may read the session of
     /// [`Caller::link`] and nothing else. None: the request has no link.
     ///
