@@ -33,7 +33,7 @@ fn every_console_block_prints_what_its_page_shows() {
         "so few pages have console blocks: {}",
         stories.len()
     );
-    // Most of a story is waiting, so that a few are told at once.
+    // Most of a story is waiting, so that a few run at once.
     let left = Mutex::new(stories.into_iter());
     let failed = Mutex::new(vec![]);
     std::thread::scope(|scope| {
@@ -43,8 +43,8 @@ fn every_console_block_prints_what_its_page_shows() {
                     // The lock is given back before the story begins.
                     let next = left.lock().unwrap().next();
                     let Some(page) = next else { return };
-                    // One that fails does not keep the others from being told.
-                    if catch_unwind(|| tell(page)).is_err() {
+                    // One that fails does not keep the others from running.
+                    if catch_unwind(|| run(page)).is_err() {
                         failed.lock().unwrap().push(&page.name);
                     }
                 }
@@ -87,7 +87,7 @@ fn every_page_is_in_the_summary_and_every_link_leads_somewhere() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-fn tell(page: &Page) {
+fn run(page: &Page) {
     let mut terminal = Terminal::open();
     for block in page.blocks.iter().filter(|block| block.ignored.is_none()) {
         assert!(

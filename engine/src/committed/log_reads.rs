@@ -244,13 +244,13 @@ mod tests {
             },
         );
         let [two, three] = [2, 3].map(|sequence| record(sequence, Event::SessionResumed));
-        for (read, told) in [
+        for (read, expected) in [
             (vec![&two, &three, &removal], vec![&two]),
             (vec![&removal], vec![&removal]),
         ] {
             let mut records: Vec<_> = read.into_iter().cloned().collect();
             keep_published(&mut records, Sequence(2));
-            assert!(records.iter().eq(told));
+            assert!(records.iter().eq(expected));
         }
     }
 }

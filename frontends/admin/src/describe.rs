@@ -226,7 +226,7 @@ pub(crate) fn webhooks(text: &mut Text, webhooks: &WebhookMetrics) {
     ];
     text.counter("rejoin_webhook_messages_total", help)
         .each("result", results);
-    let help = "Attempts to tell a webhook that failed.";
+    let help = "Attempts to deliver to a webhook that failed.";
     text.counter("rejoin_webhook_failures_total", help)
         .is(webhooks.failed.get());
     let help = "Messages that wait for a webhook.";

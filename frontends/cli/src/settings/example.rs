@@ -78,7 +78,7 @@ const SERVICES: &str = "
 const WEBHOOKS: &str = "
 # ── Webhooks ──
 
-# Who is told when a job has ended or a session was closed: a table for each, with its name. Requests are
+# Webhooks that are sent when a job has ended or a session was closed: a table for each, with its name. Requests are
 # signed with the secret. All options: book/src/notifying.md.
 
 #[notify.chat]

@@ -275,7 +275,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "BYTES", env = "REJOIN_RETAIN_BYTES", help_heading = RETENTION)]
     retain_bytes: Option<u64>,
 
-    /// Removed sessions that are remembered, so that a late reader is told that they were removed. At
+    /// Removed sessions that are remembered, so that a late reader learns that they were removed. At
     /// least one [default: 10000]
     #[arg(long, value_name = "N", env = "REJOIN_RETAIN_REMOVALS", help_heading = RETENTION)]
     retain_removals: Option<usize>,
@@ -663,7 +663,7 @@ impl Settings {
         services::runners(&self.services, shell)
     }
 
-    /// Who is told when a job has ended or a session was closed.
+    /// Webhooks that are sent when a job has ended or a session was closed.
     pub(crate) fn webhooks(&self) -> Result<Vec<Webhook>, WebhookError> {
         let services = match self.services.is_empty() {
             true => vec!["shell"],
