@@ -753,7 +753,7 @@ fn with_a_login_key_a_login_outlives_the_server_and_a_logout_does_too() {
         let login = ask(server, "POST", "/login", &[], &ada);
         assert_eq!(login.status, 200, "{}", login.text());
         (
-            told(&login)["token"].as_str().unwrap().to_owned(),
+            json_of(&login)["token"].as_str().unwrap().to_owned(),
             kept(&login),
         )
     };
