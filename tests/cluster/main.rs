@@ -12,6 +12,7 @@ mod server;
 #[path = "../../engine/log-jetstream/tests/jetstream/servers.rs"]
 mod servers;
 
+mod book;
 mod gates;
 mod logins;
 

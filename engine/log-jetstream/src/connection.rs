@@ -2,6 +2,7 @@
 //!
 //! The client's runtime has a thread of its own, which all that uses the connection shares.
 
+use crate::api::StreamAnswer;
 use crate::gates::{check_payload, check_version};
 use crate::jetstream::ConnectError;
 use crate::limits::{ANSWER, ANSWERS_AT_ONCE};
@@ -128,6 +129,8 @@ impl Connection {
         });
         let mut options = ConnectOptions::new()
             .name("rejoin")
+            // For each try to connect, too: whoever uses the connection says when it is away.
+            .event_callback(async |event| tracing::debug!(%event, "the connection to NATS"))
             .connection_timeout(ANSWER)
             .request_timeout(Some(ANSWER));
         options = match settings.access.clone() {
@@ -249,6 +252,18 @@ impl Connection {
         Ok(Answering { _stop: stop })
     }
 
+    /// The sequence of the last message in the stream of a log. None: the servers did not answer.
+    #[must_use]
+    pub fn last_sequence(&self, cluster: &NodeName, log: u8) -> Option<u64> {
+        let stream = stream_name(cluster, log);
+        let asked = self
+            .client
+            .send_request(format!("$JS.API.STREAM.INFO.{stream}"), Request::new());
+        let answer = self.handle.block_on(asked).ok()?;
+        let answer: StreamAnswer = serde_json::from_slice(&answer.payload).ok()?;
+        Some(answer.state?.last_seq)
+    }
+
     /// Notices that something is about to be appended to the stream of a log, by any node.
     ///
     /// # Errors
@@ -322,6 +337,10 @@ impl Notices {
             }
         }
     }
+}
+
+pub(crate) fn stream_name(cluster: &NodeName, log: u8) -> String {
+    format!("REJOIN-{cluster}-{log}")
 }
 
 pub(crate) fn log_subject(cluster: &NodeName, log: u8) -> String {

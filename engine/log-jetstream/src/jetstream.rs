@@ -7,7 +7,7 @@ use crate::api::{
     MessageAnswer, NEVER_STORED, NO_MESSAGE, NO_STREAM, NOT_REPLICATED, PublishAnswer,
     StreamAnswer, StreamConfig, StreamState, WRONG_LAST,
 };
-use crate::connection::{Connection, ConnectionSettings, bucket, log_subject};
+use crate::connection::{Connection, ConnectionSettings, bucket, log_subject, stream_name};
 use crate::gates::{ServerFault, SyncProof, check_stream, check_sync};
 use crate::limits::{ANSWER, OPENING, REPLICAS_ASKED, TAIL_BYTES, TAIL_MESSAGES};
 use crate::patience::Patience;
@@ -132,7 +132,7 @@ impl JetStream {
             client: connection.client.clone(),
             handle: connection.handle.clone(),
             connection: connection.clone(),
-            stream: format!("REJOIN-{cluster}-{number}"),
+            stream: stream_name(cluster, number),
             subject: log_subject(cluster, number),
             bucket: bucket(cluster),
             log: new_id,

@@ -2,12 +2,14 @@
 
 use crate::join::{JoinError, Member, MembershipSettings};
 use crate::limits::ANSWER;
-use crate::surroundings::{Answer, Noticing, Server, Surroundings, Thread};
+use crate::surroundings::{Answer, NodePatience, Noticing, Server, Surroundings, Thread};
 use futures::future::{BoxFuture, FutureExt, LocalBoxFuture};
-use rejoin_engine::peers::PeerError;
+use rejoin_engine::peers::{PeerError, ServerStatus};
 use rejoin_log::SegmentLog;
 use rejoin_log::segment::{Durability, LogId, OpenOptions, Opened, Options};
-use rejoin_log_jetstream::{AskError, Connection, JetStream, JetStreamSettings, Notices};
+use rejoin_log_jetstream::{
+    AskError, Connection, JetStream, JetStreamSettings, Notices, SyncProof, ask_server,
+};
 use std::any::Any;
 use std::fmt;
 use std::io;
@@ -138,7 +140,7 @@ impl Surroundings for Nats {
             asked.await.map_err(|error| match error {
                 AskError::NoOwner => PeerError::NoOwner,
                 AskError::Unanswered | AskError::TooLarge => {
-                    tracing::warn!(log, %error, "asked another node in vain");
+                    tracing::debug!(log, %error, "asked another node in vain");
                     PeerError::Unanswered
                 }
             })
@@ -158,10 +160,34 @@ impl Surroundings for Nats {
     fn wait(&self, future: LocalBoxFuture<'_, ()>) {
         smol::block_on(future);
     }
+
+    fn patience(&self) -> NodePatience {
+        self.settings.patience
+    }
+
+    fn monitoring(&self) -> &[String] {
+        match &self.settings.sync {
+            SyncProof::Monitoring(addresses) => addresses,
+            SyncProof::NotRequired => &[],
+        }
+    }
+
+    fn ask_server(&self, address: &str) -> Result<ServerStatus, String> {
+        let report = ask_server(address)?;
+        Ok(ServerStatus {
+            name: Some(report.name.into()),
+            version: Some(report.version.into()),
+            syncs: Some(report.syncs),
+        })
+    }
+
+    fn last_sequence(&self, log: u8) -> Option<u64> {
+        self.connection.last_sequence(&self.settings.cluster, log)
+    }
 }
 
 impl Noticing for Notices {
     fn wait(&self, patience: Duration) -> bool {
-        Notices::wait(self, patience)
+        Self::wait(self, patience)
     }
 }

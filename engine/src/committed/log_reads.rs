@@ -215,19 +215,11 @@ async fn serve(inbox: Receiver<Request>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rejoin_core::testing::{SESSION, instant};
+    use rejoin_core::testing::{SESSION, instant, record_at};
     use rejoin_core::{Event, JobId, LossCause, SessionNumber};
 
     fn record(sequence: u64, event: Event) -> Arc<Record> {
-        Arc::new(Record {
-            session: SESSION,
-            sequence: Sequence(sequence),
-            at: instant(1),
-            clock: instant(1).into(),
-            actor: None,
-            redacted: None,
-            event,
-        })
+        Arc::new(record_at(sequence, instant(1), event))
     }
 
     #[test]

@@ -28,6 +28,11 @@ struct Server {
 
 static TURN: Mutex<()> = Mutex::new(());
 
+/// Waits for the turn of a test with servers.
+pub(crate) fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// What a server is told beside the usual.
 #[derive(Clone, Copy)]
 pub(crate) struct Told {
@@ -50,7 +55,7 @@ impl Servers {
 
     /// With more lines of configuration.
     pub(crate) fn start_with(count: usize, told: Told, more: &str) -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turn();
         // Another program may take a port before the server does.
         for _ in 0..10 {
             let (directory, servers) = launch(count, told, more);

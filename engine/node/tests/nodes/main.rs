@@ -16,7 +16,7 @@ use rejoin_cluster::Process;
 use rejoin_core::{JobId, Sequence, SessionId};
 use rejoin_engine::{Config, Engine, Event, Limits, Outcome, Session, ShellRunner};
 use rejoin_log_jetstream::ConnectionSettings;
-use rejoin_node::{JoinError, Joined, Membership, MembershipSettings};
+use rejoin_node::{JoinError, Joined, Membership, MembershipSettings, NodePatience};
 use servers::{Servers, Told};
 use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -46,6 +46,7 @@ fn settings(servers: &Servers, name: &str, directory: &Path) -> MembershipSettin
         process: Process(process),
         replicas: streams.replicas,
         sync: streams.sync,
+        patience: NodePatience::default(),
         directory: directory.join(name),
         version: "1.2.3".to_owned(),
         limits: Limits::DEFAULT,

@@ -425,12 +425,9 @@ impl Keeper {
                 interrupts,
                 signal,
             } => {
-                if let Some(job) = self.jobs.get_mut(&job) {
-                    job.interrupts = job.interrupts.max(interrupts);
-                    job.signal = signal;
-                    if let Some(signal) = Signal::from_named_raw(signal) {
-                        job.hang_up(signal);
-                    }
+                let job = self.jobs.get_mut(&job);
+                if let Some((job, signal)) = job.and_then(|it| it.interrupt(interrupts, signal)) {
+                    job.hang_up(signal);
                 }
             }
             ToKeeper::Signal {
@@ -438,12 +435,9 @@ impl Keeper {
                 interrupts,
                 signal,
             } => {
-                if let Some(job) = self.jobs.get_mut(&job) {
-                    job.interrupts = job.interrupts.max(interrupts);
-                    job.signal = signal;
-                    if let Some(signal) = Signal::from_named_raw(signal) {
-                        job.send(signal);
-                    }
+                let job = self.jobs.get_mut(&job);
+                if let Some((job, signal)) = job.and_then(|it| it.interrupt(interrupts, signal)) {
+                    job.send(signal);
                 }
             }
             ToKeeper::Settled { job, offsets } => {
@@ -731,6 +725,13 @@ impl Job {
             Some(_) => self.hang_up(Signal::HUP),
             None => self.send(Signal::TERM),
         }
+    }
+
+    /// Notes an interrupt. Returns the signal for it, if there is one of this number.
+    fn interrupt(&mut self, interrupts: u32, signal: i32) -> Option<(&mut Self, Signal)> {
+        self.interrupts = self.interrupts.max(interrupts);
+        self.signal = signal;
+        Signal::from_named_raw(signal).map(|signal| (self, signal))
     }
 
     /// Sends a signal to everything in the session of its terminal.

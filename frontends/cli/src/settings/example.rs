@@ -58,6 +58,8 @@ const CLUSTER: &str = "
 #password-file = \"/etc/rejoin/nats.password\"
 #token-file = \"/etc/rejoin/nats.token\"
 #cacert = \"/etc/rejoin/nats-ca.pem\"
+#take-over-after = \"6s\"
+#stop-jobs-without-log = \"60s\"
 ";
 
 const SERVICES: &str = "
