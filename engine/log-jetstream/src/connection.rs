@@ -5,7 +5,7 @@
 use crate::api::StreamAnswer;
 use crate::gates::{check_payload, check_version};
 use crate::jetstream::ConnectError;
-use crate::limits::{ANSWER, ANSWERS_AT_ONCE};
+use crate::limits::{ANSWER, ANSWERS_AT_ONCE, PING};
 use async_nats::client::RequestErrorKind;
 use async_nats::{Client, ConnectOptions, Request};
 use futures::StreamExt;
@@ -129,6 +129,7 @@ impl Connection {
         });
         let mut options = ConnectOptions::new()
             .name("rejoin")
+            .ping_interval(PING)
             // For each try to connect, too: whoever uses the connection says when it is away.
             .event_callback(async |event| tracing::debug!(%event, "the connection to NATS"))
             .connection_timeout(ANSWER)

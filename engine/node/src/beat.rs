@@ -140,15 +140,17 @@ fn note_ends(shared: &Shared) {
 fn read_claims(shared: &Shared, entries: &mut Server) -> Vec<u8> {
     let mut logs = Vec::new();
     for log in 0..LOGS {
-        // Homes are given out in order.
-        let Some(Some(entry)) = entries.read(&claim_key(log)) else {
-            break;
+        let Some(found) = entries.read(&claim_key(log)) else {
+            return logs;
         };
+        // Homes are given out in order.
+        let Some(entry) = found else { break };
         if let Some(claim) = Claim::decode(&entry.value) {
             lock(&shared.claims).insert(log, claim);
             logs.push(log);
         }
     }
+    shared.has_read_claims.store(true, Ordering::Release);
     logs
 }
 

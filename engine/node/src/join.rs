@@ -164,6 +164,7 @@ impl Membership {
             stopwatch: Stopwatch::default(),
             home,
             claims: Mutex::default(),
+            has_read_claims: AtomicBool::new(false),
             logs: Mutex::default(),
             entries: Mutex::default(),
             appends: Mutex::default(),

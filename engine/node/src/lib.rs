@@ -70,6 +70,8 @@ struct Shared {
     beats: Mutex<Beats>,
     /// The claims of all logs as they were last read, by number.
     claims: Mutex<BTreeMap<u8, Claim>>,
+    /// Whether those of all logs have been read.
+    has_read_claims: AtomicBool,
     logs: Mutex<BTreeMap<u8, LogState>>,
     /// What the other nodes said of themselves at their last beats.
     entries: Mutex<BTreeMap<NodeName, NodeEntry>>,
