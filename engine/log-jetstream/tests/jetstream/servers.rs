@@ -130,6 +130,16 @@ impl Servers {
         }
     }
 
+    /// Sends a signal to a server, such as `-STOP`.
+    pub(crate) fn signal(&self, index: usize, signal: &str) {
+        if let Some(child) = &self.launched.servers[index].child {
+            let sent = Command::new("kill")
+                .args([signal, &child.id().to_string()])
+                .status();
+            assert!(sent.unwrap().success());
+        }
+    }
+
     /// Starts a server again, and waits until it has caught up.
     pub(crate) fn restart(&mut self, index: usize) {
         self.launched.servers[index].child = Some(run(self.launched.directory.path(), index));
