@@ -39,6 +39,13 @@ pub trait Peers: fmt::Debug + Send + Sync + 'static {
     fn place(&self, _log: u8) -> Option<LogPlace> {
         None
     }
+
+    /// Whether no node has ever had this log. False, too, while that is not known yet: a node that has just
+    /// started does not follow the logs of the others, and must say of none of their sessions that it does not
+    /// exist.
+    fn is_missing(&self, log: u8) -> bool {
+        self.place(log).is_none()
+    }
 }
 
 /// Which node writes a log.
@@ -82,6 +89,8 @@ pub struct NodeStatus {
     pub services: Vec<Arc<str>>,
     /// How many records it had of each log at its last beat.
     pub copies: BTreeMap<u8, u64>,
+    /// Whether it has other accounts or another login key than this node: who is logged in here may not be there.
+    pub has_other_accounts: bool,
 }
 
 /// Whether a node lives.

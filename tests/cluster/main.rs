@@ -14,6 +14,7 @@ mod servers;
 
 mod book;
 mod gates;
+mod logins;
 mod operators;
 
 use serde_json::{Value, json};

@@ -163,7 +163,7 @@ fn a_node_that_is_cut_off_says_so(pair: &mut Pair, directory: &Path) {
     let (session, _) = pair.nodes[1].create();
     let process = long_job(&pair.nodes[1], &session, &directory.join("of-two"));
     for server in 0..3 {
-        pair.nats.signal(server, "-STOP");
+        pair.nats.suspend(server);
     }
     let begun = Instant::now();
     let two = &pair.nodes[1];
@@ -224,7 +224,7 @@ fn a_node_that_is_cut_off_says_so(pair: &mut Pair, directory: &Path) {
     assert!(log().contains("before this node had joined"), "{}", log());
 
     for server in 0..3 {
-        pair.nats.signal(server, "-CONT");
+        pair.nats.resume(server);
     }
     until("both are ready again", || {
         pair.nodes.iter().all(|server| reason(server) == "ready\n")

@@ -5,7 +5,7 @@
 use crate::api::StreamAnswer;
 use crate::gates::{check_payload, check_version};
 use crate::jetstream::ConnectError;
-use crate::limits::{ANSWER, ANSWERS_AT_ONCE};
+use crate::limits::{ANSWER, ANSWERS_AT_ONCE, PING};
 use async_nats::client::RequestErrorKind;
 use async_nats::{Client, ConnectOptions, Request};
 use futures::StreamExt;
@@ -129,6 +129,7 @@ impl Connection {
         });
         let mut options = ConnectOptions::new()
             .name("rejoin")
+            .ping_interval(PING)
             // For each try to connect, too: whoever uses the connection says when it is away.
             .event_callback(async |event| tracing::debug!(%event, "the connection to NATS"))
             .connection_timeout(ANSWER)
@@ -270,7 +271,20 @@ impl Connection {
     ///
     /// If the connection is closed.
     pub fn notice(&self, cluster: &NodeName, log: u8) -> Result<Notices, ConnectError> {
-        let subscribing = self.client.subscribe(log_subject(cluster, log));
+        self.notice_subject(log_subject(cluster, log))
+    }
+
+    /// Notices that an entry of the key-value store of a cluster is about to be written, by any node.
+    ///
+    /// # Errors
+    ///
+    /// If the connection is closed.
+    pub fn notice_entry(&self, cluster: &NodeName, key: &str) -> Result<Notices, ConnectError> {
+        self.notice_subject(format!("$KV.{}.{key}", bucket(cluster)))
+    }
+
+    fn notice_subject(&self, subject: String) -> Result<Notices, ConnectError> {
+        let subscribing = self.client.subscribe(subject);
         let subscribed = self.handle.block_on(subscribing);
         let mut messages = subscribed.map_err(|error| ConnectError::Unreachable {
             servers: "the present connection".to_owned(),
@@ -332,6 +346,11 @@ pub(crate) fn stream_name(cluster: &NodeName, log: u8) -> String {
 
 pub(crate) fn log_subject(cluster: &NodeName, log: u8) -> String {
     format!("rejoin.{cluster}.log.{log}")
+}
+
+/// The name of the key-value store.
+pub(crate) fn bucket(cluster: &NodeName) -> String {
+    format!("REJOIN-{cluster}")
 }
 
 /// With the term, so that a former owner that wakes up is asked nothing.

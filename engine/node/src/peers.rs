@@ -5,6 +5,7 @@ use futures::future::{BoxFuture, FutureExt, ready};
 use rejoin_engine::peers::{ClusterStatus, LogPlace, PeerAnswer, PeerError, PeerRequest, Peers};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Asks the owner that a log's claim names, in its term.
 pub(crate) struct NodePeers {
@@ -53,5 +54,9 @@ impl Peers for NodePeers {
 
     fn place(&self, log: u8) -> Option<LogPlace> {
         status::place_of(&self.shared, log)
+    }
+
+    fn is_missing(&self, log: u8) -> bool {
+        self.shared.has_read_claims.load(Ordering::Acquire) && self.place(log).is_none()
     }
 }

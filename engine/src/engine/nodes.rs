@@ -392,7 +392,9 @@ impl Engine {
                     return Ok(Asked::Answered(reply, is_reached));
                 }
                 Err(PeerError::Unanswered) => return Err(Unavailable::Unanswered),
-                Err(PeerError::NoOwner) if followed.is_none() => return Ok(Asked::NoLog),
+                Err(PeerError::NoOwner) if followed.is_none() && peers.is_missing(log) => {
+                    return Ok(Asked::NoLog);
+                }
                 Err(PeerError::NoOwner) => {}
             }
             if node.runtime.elapsed() >= end {

@@ -130,14 +130,22 @@ impl Servers {
         }
     }
 
-    /// Sends a signal to a server, such as `-STOP`.
-    pub(crate) fn signal(&self, index: usize, signal: &str) {
-        if let Some(child) = &self.launched.servers[index].child {
-            let sent = Command::new("kill")
-                .args([signal, &child.id().to_string()])
-                .status();
-            assert!(sent.unwrap().success());
-        }
+    /// A server hangs: it is there and says nothing.
+    pub(crate) fn suspend(&self, index: usize) {
+        self.signal(index, "-STOP");
+    }
+
+    /// It goes on.
+    pub(crate) fn resume(&self, index: usize) {
+        self.signal(index, "-CONT");
+    }
+
+    fn signal(&self, index: usize, signal: &str) {
+        let child = self.launched.servers[index].child.as_ref().unwrap();
+        let sent = Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status();
+        assert!(sent.unwrap().success());
     }
 
     /// Starts a server again, and waits until it has caught up.
