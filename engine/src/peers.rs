@@ -91,6 +91,8 @@ pub struct NodeStatus {
     pub services: Vec<Arc<str>>,
     /// How many records it had of each log at its last beat.
     pub copies: BTreeMap<u8, u64>,
+    /// Whether it has other accounts or another login key than this node: who is logged in here may not be there.
+    pub has_other_accounts: bool,
 }
 
 /// Whether a node lives.

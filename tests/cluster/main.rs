@@ -14,6 +14,8 @@ mod servers;
 
 mod book;
 mod gates;
+mod logins;
+mod operators;
 
 use serde_json::{Value, json};
 use server::{Server, directory, is_status_of, outcome, said};

@@ -725,3 +725,70 @@ fn a_service_that_is_limited_runs_commands_of_those_accounts_only() {
     let listed: Value = serde_json::from_slice(&listed.body).unwrap();
     assert_eq!(listed, json!({"services": ["shell"]}));
 }
+
+#[test]
+fn with_a_login_key_a_login_outlives_the_server_and_a_logout_does_too() {
+    let data = with_accounts();
+    let key = data.path().join("login.key");
+    let path = key.to_str().unwrap();
+    let flags = ["--login-key-file", path];
+    let refused = |words: &str| {
+        let data = data.path().to_str().unwrap();
+        let start = ["serve", "--listen", "127.0.0.1:0", "--data", data];
+        let (status, out, err) = outcome(&[&start[..], &flags].concat());
+        assert_eq!((status.code(), &*out), (Some(1), ""), "{err}");
+        assert!(err.contains(words) && !err.contains("0123456789"), "{err}");
+    };
+    refused("cannot read the login key");
+    fs::write(&key, "0123456789").unwrap();
+    set_mode(&key, 0o644);
+    refused("chmod 600");
+    set_mode(&key, 0o600);
+    refused("openssl rand -hex 32");
+    fs::write(&key, "0123456789abcdef0123456789abcdef\n").unwrap();
+
+    let mut server = Server::start(data.path(), &flags);
+    let log_in = |server: &Server| {
+        let ada = json!({"name": "ada", "password": "ada-secret"});
+        let login = ask(server, "POST", "/login", &[], &ada);
+        assert_eq!(login.status, 200, "{}", login.text());
+        (
+            json_of(&login)["token"].as_str().unwrap().to_owned(),
+            kept(&login),
+        )
+    };
+    let is_in = |server: &Server, header: (&str, &str)| {
+        ask(server, "GET", "/me", &[header], &Value::Null).status == 200
+    };
+    let ((stays, _), (_, ends)) = (log_in(&server), log_in(&server));
+    let stays = format!("Bearer {stays}");
+    let (stays, ends) = (("authorization", &*stays), ("cookie", &*ends));
+    assert!(is_in(&server, stays) && is_in(&server, ends));
+    let left = ask(&server, "POST", "/logout", &[ends], &Value::Null);
+    assert_eq!(left.status, 204);
+    assert!(!is_in(&server, ends));
+    server.kill();
+    let server = Server::start(data.path(), &flags);
+    assert!(is_in(&server, stays) && !is_in(&server, ends));
+    let notes = fs::read_to_string(data.path().join("logins.json")).unwrap();
+    assert!(
+        !notes.contains(ends.1) && !notes.contains("0123456789abcdef"),
+        "{notes}"
+    );
+    let metrics = ask(&server, "GET", "/metrics", &[], &Value::Null);
+    let metrics = metrics.text().to_owned();
+    assert!(metrics.contains("\nrejoin_noted_logins 1\n"), "{metrics}");
+    drop(server);
+    // Another key ends what the old one has signed.
+    fs::write(&key, "fedcba9876543210fedcba9876543210\n").unwrap();
+    let server = Server::start(data.path(), &flags);
+    assert!(!is_in(&server, stays));
+    drop(server);
+    let server = Server::start(data.path(), &[]);
+    assert!(!is_in(&server, stays));
+}
+
+fn set_mode(file: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(file, PermissionsExt::from_mode(mode)).unwrap();
+}

@@ -24,6 +24,10 @@ pub struct NodeEntry {
     pub services: Vec<String>,
     /// Grows with each beat of this process.
     pub beat: u64,
+    /// A keyed code of its accounts: nodes with the same one accept each other's logins. None: it has no login key,
+    /// or is of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accounts: Option<String>,
     /// How many records it has of each log.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub copies: BTreeMap<u8, u64>,
@@ -72,6 +76,7 @@ mod tests {
             version: "1.2.3".to_owned(),
             services: vec!["shell".to_owned()],
             beat: 7,
+            accounts: None,
             copies: BTreeMap::new(),
         };
         let encoded = br#"{"log":2,"version":"1.2.3","services":["shell"],"beat":7}"#;
@@ -85,7 +90,15 @@ mod tests {
         assert_eq!(with_copies.encode(), copies);
         assert_eq!(NodeEntry::decode(copies), Some(with_copies));
         let later = br#"{"log":2,"version":"1.2.3","services":["shell"],"beat":7,"sea":1}"#;
-        assert_eq!(NodeEntry::decode(later), Some(node));
+        assert_eq!(NodeEntry::decode(later).as_ref(), Some(&node));
+        let marked = NodeEntry {
+            accounts: Some("0a".to_owned()),
+            ..node
+        };
+        let encoded =
+            br#"{"log":2,"version":"1.2.3","services":["shell"],"beat":7,"accounts":"0a"}"#;
+        assert_eq!(marked.encode(), encoded);
+        assert_eq!(NodeEntry::decode(encoded), Some(marked));
         for other in [&b""[..], b"{}", b"[]", &[b' '; CLAIM_BYTES + 1]] {
             assert_eq!(NodeEntry::decode(other), None);
             assert_eq!(ClusterEntry::decode(other), None);

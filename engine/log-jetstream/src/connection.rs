@@ -304,7 +304,20 @@ impl Connection {
     ///
     /// If the connection is closed.
     pub fn notice(&self, cluster: &NodeName, log: u8) -> Result<Notices, ConnectError> {
-        let subscribing = self.client.subscribe(log_subject(cluster, log));
+        self.notice_subject(log_subject(cluster, log))
+    }
+
+    /// Notices that an entry of the key-value store of a cluster is about to be written, by any node.
+    ///
+    /// # Errors
+    ///
+    /// If the connection is closed.
+    pub fn notice_entry(&self, cluster: &NodeName, key: &str) -> Result<Notices, ConnectError> {
+        self.notice_subject(format!("$KV.{}.{key}", bucket(cluster)))
+    }
+
+    fn notice_subject(&self, subject: String) -> Result<Notices, ConnectError> {
+        let subscribing = self.client.subscribe(subject);
         let subscribed = self.handle.block_on(subscribing);
         let mut messages = subscribed.map_err(|error| ConnectError::Unreachable {
             servers: "the present connection".to_owned(),
@@ -366,6 +379,11 @@ pub(crate) fn stream_name(cluster: &NodeName, log: u8) -> String {
 
 pub(crate) fn log_subject(cluster: &NodeName, log: u8) -> String {
     format!("rejoin.{cluster}.log.{log}")
+}
+
+/// The name of the key-value store.
+pub(crate) fn bucket(cluster: &NodeName) -> String {
+    format!("REJOIN-{cluster}")
 }
 
 /// With the term, so that a former owner that wakes up is asked nothing.

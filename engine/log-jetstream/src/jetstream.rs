@@ -7,7 +7,7 @@ use crate::api::{
     MessageAnswer, NEVER_STORED, NO_MESSAGE, NO_ROOM, NO_STREAM, NOT_REPLICATED, PublishAnswer,
     StreamAnswer, StreamConfig, StreamState, WRONG_LAST,
 };
-use crate::connection::{Connection, ConnectionSettings, log_subject, stream_name};
+use crate::connection::{Connection, ConnectionSettings, bucket, log_subject, stream_name};
 use crate::gates::{ServerFault, SyncProof, check_stream, check_sync};
 use crate::limits::{ANSWER, CUT_OFF, OPENING, REPLICAS_ASKED, TAIL_BYTES, TAIL_MESSAGES};
 use crate::patience::Patience;
@@ -136,7 +136,7 @@ impl JetStream {
             connection: connection.clone(),
             stream: stream_name(cluster, number),
             subject: log_subject(cluster, number),
-            bucket: format!("REJOIN-{cluster}"),
+            bucket: bucket(cluster),
             log: new_id,
             batches: 0,
             batch_prefix: new_id.to_string(),

@@ -1,14 +1,14 @@
 //! Beats, and reads the claims of all logs: once a second.
 
 use crate::driver::Driver;
-use crate::limits::{BEAT, LOGS, LOST_BEATS};
+use crate::limits::{ACCOUNTS_BEATS, BEAT, LOGS, LOST_BEATS};
 use crate::surroundings::{Server, Thread};
 use crate::{Shared, lock};
 use rejoin_cluster::{Claim, LogServer, NodeEntry, NodeName, Written, claim_key, node_key};
 use rejoin_engine::Engine;
 use rejoin_engine::peers::LogActivity;
 use rejoin_log_jetstream::Follower;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -34,6 +34,10 @@ pub(crate) fn run(
             lock(&shared.beats).observe(seen.as_deref());
             if let Some(seen) = seen {
                 read_entries(shared, &mut entries, &seen);
+                // A change of the accounts has reached all beats.
+                if beat.count.checked_rem(ACCOUNTS_BEATS) == Some(0) {
+                    compare_accounts(shared);
+                }
             }
         }
         for log in read_claims(shared, &mut entries) {
@@ -150,6 +154,27 @@ fn read_claims(shared: &Shared, entries: &mut Server) -> Vec<u8> {
     logs
 }
 
+/// Looks which nodes have other accounts than this one, or another key of logins, and says so when that changes.
+fn compare_accounts(shared: &Shared) {
+    let own = lock(&shared.accounts_mark).clone();
+    let others: BTreeSet<NodeName> = {
+        let entries = lock(&shared.entries);
+        let others = entries.iter().filter(|(_, entry)| entry.accounts != own);
+        others.map(|(node, _)| node.clone()).collect()
+    };
+    let mut known = lock(&shared.other_accounts);
+    for node in others.difference(&known) {
+        tracing::warn!(
+            %node,
+            "another node has other accounts or another login key: who is logged in here may not be there"
+        );
+    }
+    for node in known.difference(&others) {
+        tracing::info!(%node, "another node has the same accounts and login key again, or has ended");
+    }
+    *known = others;
+}
+
 /// How many records this node has of each log.
 fn copies(shared: &Shared) -> BTreeMap<u8, u64> {
     let logs = lock(&shared.logs);
@@ -173,12 +198,17 @@ impl Beat {
         entries: &mut Server,
     ) -> Option<Vec<(NodeName, u64)>> {
         let key = node_key(&shared.member.node);
+        if self.count.checked_rem(ACCOUNTS_BEATS) == Some(0) {
+            let mark = shared.accounts.get().and_then(|mark| mark());
+            *lock(&shared.accounts_mark) = mark;
+        }
         self.count = self.count.saturating_add(1);
         let entry = NodeEntry {
             log: shared.home,
             version: shared.member.version.clone(),
             services: engine.services().map(ToString::to_string).collect(),
             beat: self.count,
+            accounts: lock(&shared.accounts_mark).clone(),
             copies: copies(shared),
         };
         let expected = match self.revision {

@@ -19,7 +19,7 @@ use rejoin_log_jetstream::{Follower, StreamOpenError, StreamOptions};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// How a node takes part in a cluster on servers of NATS.
 #[cfg(feature = "nats")]
@@ -181,6 +181,9 @@ impl Membership {
             answered: Mutex::default(),
             servers: Mutex::default(),
             services: Mutex::default(),
+            accounts: OnceLock::new(),
+            accounts_mark: Mutex::default(),
+            other_accounts: Mutex::default(),
         });
         Ok(Joined {
             home: log,

@@ -17,6 +17,7 @@ pub mod limits;
 mod nats;
 mod peers;
 mod purge;
+mod shared_entry;
 mod status;
 mod surroundings;
 mod watch;
@@ -28,13 +29,14 @@ pub use join::{JoinError, Joined, Member};
 pub use rejoin_cluster::{NodeName, Process};
 #[cfg(feature = "nats")]
 pub use rejoin_log_jetstream::{Access, ConnectionSettings, SyncProof};
+pub use shared_entry::{SharedEntry, Unanswered};
 pub use surroundings::{Answer, NodePatience, Noticing, Server, Surroundings, Thread};
 
 use rejoin_cluster::{Beats, Claim, NodeEntry};
 use rejoin_engine::peers::{ClusterStatus, LogStatus, Peers, ServerStatus};
 use rejoin_engine::{Engine, Runtime};
 use rejoin_log_jetstream::{Follower, StopAppends};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -83,6 +85,11 @@ struct Shared {
     is_silent: AtomicBool,
     /// What the stopwatch showed when the servers last answered a beat. None: it has not begun.
     answered: Mutex<Option<Duration>>,
+    accounts: OnceLock<AccountsMark>,
+    /// The mark of this node's accounts, as its beats show it.
+    accounts_mark: Mutex<Option<String>>,
+    /// Nodes that show another one, as it was last logged.
+    other_accounts: Mutex<BTreeSet<NodeName>>,
 }
 
 /// A log as the threads note it.
@@ -92,6 +99,9 @@ struct LogState {
     /// What the stopwatch showed when this node last had all of its records. None: nobody has looked yet.
     whole: Option<Duration>,
 }
+
+/// See [`Membership::show_accounts`].
+type AccountsMark = Box<dyn Fn() -> Option<String> + Send + Sync>;
 
 impl Shared {
     fn me(&self) -> (&NodeName, Process) {
@@ -178,6 +188,12 @@ impl Membership {
         let beating = surroundings.thread("rejoin-beat".to_owned(), Box::new(beating));
         self.beating = Some(beating?);
         Ok(())
+    }
+
+    /// Shows other nodes a mark with each beat, which is the same on all nodes that have the same accounts and the
+    /// same key of logins. None: there is no such key. Works once.
+    pub fn show_accounts(&self, mark: impl Fn() -> Option<String> + Send + Sync + 'static) {
+        let _ = self.shared.accounts.set(Box::new(mark));
     }
 
     /// Stops taking logs, and taking part at all once the engine has been shut down: call

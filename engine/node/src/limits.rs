@@ -9,6 +9,9 @@ pub const LOGS: u8 = 16;
 /// The time between two beats.
 pub const BEAT: Duration = Duration::from_secs(1);
 
+/// After how many beats this node looks again whether its accounts have changed, and whether the others have the same.
+pub const ACCOUNTS_BEATS: u64 = 5;
+
 /// Beats in a row that the servers did not answer, after which the node says so in its log.
 pub const LOST_BEATS: u64 = 2;
 

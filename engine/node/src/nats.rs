@@ -155,6 +155,12 @@ impl Surroundings for Nats {
         Ok(Box::new(notices))
     }
 
+    fn entry_notices(&self, key: &str) -> Result<Box<dyn Noticing + Send>, String> {
+        let notices = self.connection.notice_entry(&self.settings.cluster, key);
+        let notices = notices.map_err(|error| error.to_string())?;
+        Ok(Box::new(notices))
+    }
+
     fn answer(
         &self,
         log: u8,

@@ -72,6 +72,7 @@ fn nodes(
         }
     }
     let (beats, entries) = (lock(&shared.beats), lock(&shared.entries));
+    let accounts = lock(&shared.accounts_mark).clone();
     let is_cut_off = shared.unanswered() >= CUT_OFF;
     for node in beats.known() {
         let silent_beats = beats.silence(node);
@@ -87,6 +88,7 @@ fn nodes(
             version: entry.map(|entry| entry.version.as_str().into()),
             services: services.iter().map(|it| it.as_str().into()).collect(),
             copies: entry.map(|entry| entry.copies.clone()).unwrap_or_default(),
+            has_other_accounts: entry.is_some_and(|entry| entry.accounts != accounts),
         };
         nodes.insert(name(node), status);
     }
@@ -96,6 +98,7 @@ fn nodes(
         version: Some(shared.member.version.as_str().into()),
         services: lock(&shared.services).clone(),
         copies: logs.iter().map(|(log, it)| (*log, it.position)).collect(),
+        has_other_accounts: false,
     };
     nodes.insert(name(&shared.member.node), own);
     nodes

@@ -61,6 +61,15 @@ pub trait Surroundings: fmt::Debug + Send + Sync + 'static {
     /// If there is no connection.
     fn notices(&self, log: u8) -> Result<Box<dyn Noticing>, String>;
 
+    /// What says that an entry of the key-value store is about to be written. Not every world has it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no connection, or nothing that says so.
+    fn entry_notices(&self, key: &str) -> Result<Box<dyn Noticing + Send>, String> {
+        Err(format!("nothing notices changes of {key}"))
+    }
+
     /// Answers what other nodes ask about a log in this term, until what is returned is dropped.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use crate::text::Text;
 use crate::{AdminState, WebhookMetrics};
 use rejoin_accounts::Accounts;
-use rejoin_accounts::limits::ALL_LINKS;
+use rejoin_accounts::limits::ALL_SHARED_LOGINS;
 use rejoin_engine::peers::{ClusterStatus, LogStatus};
 use rejoin_engine::{EngineStatus, KeeperStatus, Label, Stats, Takeover, Totals};
 use rejoin_http::{HttpMetrics, STATUS_CLASSES};
@@ -189,7 +189,14 @@ pub(crate) fn links(text: &mut Text, accounts: &Accounts) {
     text.gauge("rejoin_links", help)
         .is(accounts.link_count() as u64);
     text.gauge("rejoin_links_limit", "How many there may be.")
-        .is(ALL_LINKS as u64);
+        .is(accounts.link_limit() as u64);
+    let help = "Logins with a login key that have ended, or were used some time after they began, and have not expired.";
+    text.gauge("rejoin_noted_logins", help)
+        .is(accounts.noted_logins() as u64);
+    let help =
+        "How many are noted; beyond that, the older logins of the account with most of them end.";
+    text.gauge("rejoin_noted_logins_limit", help)
+        .is(ALL_SHARED_LOGINS as u64);
 }
 
 /// What the start found.

@@ -70,6 +70,7 @@ fn node_shown(status: &ClusterStatus, node: &str, it: &NodeStatus) -> Value {
         "services": it.services.iter().map(|it| &**it).collect::<Vec<_>>(),
         "home": home.min(),
         "logs": written.collect::<Vec<_>>(),
+        "otherAccounts": it.has_other_accounts,
     })
 }
 

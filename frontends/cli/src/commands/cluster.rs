@@ -24,6 +24,11 @@ pub(crate) fn run(args: &ClusterArgs) -> Result<ExitCode, ClientError> {
             return Ok(ExitCode::SUCCESS);
         }
         print(&shown(&status))?;
+        for node in others(&status) {
+            warn(&format!(
+                "node {node} has other accounts or another login key: who is logged in here may not be there"
+            ));
+        }
         if let Some(reason) = not_ready {
             warn(&format!("this node is not ready: {}", harmless(reason)));
         }
@@ -32,6 +37,13 @@ pub(crate) fn run(args: &ClusterArgs) -> Result<ExitCode, ClientError> {
         None => ExitCode::SUCCESS,
         Some(_) => ExitCode::from(NOT_READY),
     })
+}
+
+/// The nodes whose accounts or login key are not those of the node that was asked.
+fn others(status: &Value) -> impl Iterator<Item = String> {
+    let nodes = status["nodes"].as_array().into_iter().flatten();
+    let others = nodes.filter(|node| node["otherAccounts"] == true);
+    others.map(|node| harmless(node["node"].as_str().unwrap_or("-")))
 }
 
 fn shown(status: &Value) -> String {

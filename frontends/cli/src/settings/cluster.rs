@@ -60,6 +60,9 @@ pub(crate) struct ClusterTable {
     stop_jobs_without_log: Option<Wait>,
 }
 
+/// The name of a cluster that has no other.
+const DEFAULT_NAME: &str = "rejoin";
+
 /// The heading of these flags in the help.
 pub(super) const NODES: &str = "Several nodes";
 
@@ -97,6 +100,12 @@ impl ClusterTable {
         }
     }
 
+    /// The name of the cluster; none if this server is alone.
+    pub(crate) fn cluster_name(&self) -> Option<&str> {
+        let name = self.name.as_deref().unwrap_or(DEFAULT_NAME);
+        self.is_set().then_some(name)
+    }
+
     /// Whether this server is to be one of several nodes.
     pub(crate) fn is_set(&self) -> bool {
         *self != Self::default()
@@ -108,7 +117,7 @@ pub(crate) use membership::NodeSettings;
 
 #[cfg(feature = "cluster")]
 mod membership {
-    use super::{ClusterTable, Wait};
+    use super::{ClusterTable, DEFAULT_NAME, Wait};
     use rejoin_node::limits::{
         LATEST_TAKE_OVER, LEAST_STOP_JOBS, STOP_JOBS_AFTER, TAKE_OVER_AFTER,
     };
@@ -200,7 +209,7 @@ mod membership {
                     access: self.access()?,
                     authority: self.cacert.clone(),
                 },
-                cluster: name(self.name.as_deref().unwrap_or("rejoin"))?,
+                cluster: name(self.name.as_deref().unwrap_or(DEFAULT_NAME))?,
                 node: name(node)?,
                 replicas,
                 sync: SyncProof::Monitoring(monitoring),

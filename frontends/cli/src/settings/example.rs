@@ -11,9 +11,10 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// Examples for settings without a default.
-const SAMPLES: [(&str, &str); 15] = [
+const SAMPLES: [(&str, &str); 16] = [
     ("arthas-service", r#""orders""#),
     ("accounts", r#""/etc/rejoin/accounts.toml""#),
+    ("login-key-file", r#""/etc/rejoin/login.key""#),
     ("job-user", r#""rejoin-jobs""#),
     ("allow-host", r#"["rejoin.example"]"#),
     ("allow-origin", r#"["https://ui.example"]"#),

@@ -2,9 +2,11 @@
 
 use super::{ServeError, WaitingSignals, start_error};
 use crate::settings::Settings;
+use rejoin_accounts::{Accounts, SharedStore};
 use rejoin_engine::{Config, Engine, EngineBuilder};
 use std::convert::Infallible;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// There is none.
@@ -38,6 +40,14 @@ impl Member {
     }
 
     pub(super) fn announcement(&self) -> String {
+        match self.0 {}
+    }
+
+    pub(super) fn show_accounts(&self, _: Accounts) {
+        match self.0 {}
+    }
+
+    pub(super) fn shared_store(&self) -> Result<Arc<dyn SharedStore>, ServeError> {
         match self.0 {}
     }
 

@@ -4,13 +4,15 @@ use super::limits::{HOME_PATIENCE, HOME_POLL, LEAVE_PATIENCE, NATS_PATIENCE};
 use super::{ServeError, WaitingSignals, start_error};
 use crate::settings::{NodeSettings, Settings};
 use futures::future::{Either, select};
+use rejoin_accounts::{Accounts, Replaced, SharedStore, StoreError, Stored};
 use rejoin_engine::limits::CUT_OFF;
 use rejoin_engine::peers::ClusterStatus;
 use rejoin_engine::{Config, Engine, EngineBuilder, Runtime, SmolRuntime};
-use rejoin_node::{Joined, Membership, MembershipSettings, Process};
+use rejoin_node::{Joined, Membership, MembershipSettings, Process, SharedEntry, Unanswered};
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The part of this server in its cluster.
@@ -36,6 +38,7 @@ pub(super) async fn join(
         ));
     }
     let logs = settings.data().join(LOGS);
+    tracing::info!(cluster = %node.cluster, node = %node.node, "joins the cluster");
     let NodeSettings {
         connection,
         cluster,
@@ -143,6 +146,17 @@ impl Member {
         line
     }
 
+    /// Shows the other nodes whether they have the same accounts.
+    pub(super) fn show_accounts(&self, accounts: Accounts) {
+        self.membership.show_accounts(move || accounts.mark());
+    }
+
+    /// Where all nodes keep what they share about logins.
+    pub(super) fn shared_store(&self) -> Result<Arc<dyn SharedStore>, ServeError> {
+        let entry = self.membership.shared_entry(ACCESS);
+        Ok(Arc::new(EntryStore(entry.map_err(start_error)?)))
+    }
+
     /// Takes no log any more.
     pub(super) fn begin_leaving(&self) {
         self.membership.begin_leaving();
@@ -169,6 +183,36 @@ impl Member {
         select(leaving, SmolRuntime.timer(LEAVE_PATIENCE)).await;
     }
 }
+
+/// An entry of the cluster's key-value store.
+struct EntryStore(SharedEntry);
+
+impl SharedStore for EntryStore {
+    fn read(&self) -> Result<Stored, StoreError> {
+        let (revision, bytes) = self.0.read().map_err(unanswered)?;
+        Ok(Stored { revision, bytes })
+    }
+
+    fn replace(&self, revision: u64, bytes: &[u8]) -> Result<Replaced, StoreError> {
+        let replaced = self.0.replace(revision, bytes).map_err(unanswered)?;
+        Ok(replaced.map_or(Replaced::Conflict, Replaced::Done))
+    }
+
+    fn wait(&self, patience: Duration) -> bool {
+        self.0.wait(patience)
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+}
+
+fn unanswered(error: Unanswered) -> StoreError {
+    StoreError(error.to_string())
+}
+
+/// The key of what nodes share about logins.
+const ACCESS: &str = "access";
 
 fn is_lent(status: &ClusterStatus) -> bool {
     let home = status.logs.get(&status.home);

@@ -141,6 +141,7 @@ async fn serve(
     let Some(mut opened) = open_engine(settings, read_only, &mut signals).await? else {
         return Ok(());
     };
+    access::share(&accounts, settings, &opened).await?;
     let sockets = Sockets::of(settings).map_err(start_error)?;
     let servers = listeners::bind(
         settings,
