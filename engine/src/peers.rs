@@ -216,6 +216,9 @@ pub enum PeerError {
     /// No node has the log at present, and the request was not carried out.
     #[error("no node writes the log at present")]
     NoOwner,
+    /// There is no such log: that is known, and not only unknown.
+    #[error("there is no such log")]
+    NoLog,
     /// No answer came. The request may have been carried out.
     #[error("the node that writes the log did not answer")]
     Unanswered,

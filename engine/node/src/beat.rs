@@ -1,7 +1,7 @@
 //! Beats, and reads the claims of all logs: once a second.
 
 use crate::driver::Driver;
-use crate::limits::{BEAT, LOGS};
+use crate::limits::{BEAT, LOGS, READINGS};
 use crate::surroundings::{Server, Thread};
 use crate::{Shared, lock};
 use rejoin_cluster::{Claim, LogServer, NodeEntry, NodeName, Written, claim_key, node_key};
@@ -37,10 +37,20 @@ pub(crate) fn run(
             }
             lock(&shared.beats).observe(seen.as_deref());
         }
-        for log in read_claims(shared, &mut entries) {
-            drive(&mut drivers, shared, engine, log, None);
+        let mut must_read = true;
+        for _ in 0..READINGS {
+            if must_read {
+                for log in read_claims(shared, &mut entries) {
+                    drive(&mut drivers, shared, engine, log, None);
+                }
+            }
+            shared.pause(BEAT / READINGS);
+            if shared.is_leaving() {
+                break;
+            }
+            must_read = !lock(&shared.reading).0.is_empty();
         }
-        if shared.pause(BEAT) {
+        if shared.is_leaving() {
             break;
         }
     }
@@ -73,16 +83,24 @@ fn drive(
 
 /// The claims of all logs as they are now, for all threads. Returns which logs there are.
 fn read_claims(shared: &Shared, entries: &mut Server) -> Vec<u8> {
-    let mut logs = Vec::new();
+    let waiting = std::mem::take(&mut lock(&shared.reading).0);
+    let (mut logs, mut has_answered) = (Vec::new(), true);
     for log in 0..LOGS {
+        let read = entries.read(&claim_key(log));
+        has_answered = read.is_some();
         // Homes are given out in order.
-        let Some(Some(entry)) = entries.read(&claim_key(log)) else {
+        let Some(Some(entry)) = read else {
             break;
         };
         if let Some(claim) = Claim::decode(&entry.value) {
+            lock(&shared.beats).watch(log, &claim);
             lock(&shared.claims).insert(log, claim);
             logs.push(log);
         }
+    }
+    for waiting in waiting {
+        // It may have been given up.
+        let _ = waiting.send(has_answered);
     }
     logs
 }

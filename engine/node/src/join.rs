@@ -157,6 +157,7 @@ impl Membership {
             home,
             beats: Mutex::new(Beats::new()),
             claims: Mutex::default(),
+            reading: Mutex::default(),
             logs: Mutex::default(),
             appends: Mutex::default(),
             is_leaving: AtomicBool::new(false),

@@ -27,6 +27,7 @@ pub use rejoin_cluster::{NodeName, Process};
 pub use rejoin_log_jetstream::{Access, ConnectionSettings, SyncProof};
 pub use surroundings::{Answer, Noticing, Server, Surroundings, Thread};
 
+use futures::channel::oneshot;
 use rejoin_cluster::{Beats, Claim};
 use rejoin_engine::Engine;
 use rejoin_engine::peers::{ClusterStatus, LogStatus, Peers};
@@ -64,6 +65,8 @@ struct Shared {
     beats: Mutex<Beats>,
     /// The claims of all logs as they were last read, by number.
     claims: Mutex<BTreeMap<u8, Claim>>,
+    /// Who waits until they are read again.
+    reading: Mutex<Reading>,
     logs: Mutex<BTreeMap<u8, LogStatus>>,
     /// What ends appends that wait for servers, of the logs that this node writes.
     appends: Mutex<BTreeMap<u8, StopAppends>>,
@@ -71,6 +74,20 @@ struct Shared {
     is_silent: AtomicBool,
     /// How many of the last beats the servers did not answer.
     unanswered_beats: AtomicU64,
+}
+
+/// Who waits for the next reading of all claims.
+#[derive(Debug, Default)]
+struct Reading(Vec<oneshot::Sender<bool>>);
+
+impl Reading {
+    /// Ready when all claims were read by calls that begin later. False: the servers did not answer.
+    fn wait(&mut self) -> oneshot::Receiver<bool> {
+        let (sender, receiver) = oneshot::channel();
+        self.0.retain(|waiting| !waiting.is_canceled());
+        self.0.push(sender);
+        receiver
+    }
 }
 
 impl Shared {

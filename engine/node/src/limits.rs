@@ -8,6 +8,9 @@ pub const LOGS: u8 = 16;
 /// The time between two beats.
 pub const BEAT: Duration = Duration::from_secs(1);
 
+/// How often between two beats it is looked whether somebody waits for the claims to be read again.
+pub const READINGS: u32 = 4;
+
 /// How long a question waits for its answer. An election of the servers' leader takes up to 10 seconds, and
 /// what was asked for is durable before it is answered.
 pub const ANSWER: Duration = Duration::from_secs(15);

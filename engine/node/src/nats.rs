@@ -156,6 +156,6 @@ impl Surroundings for Nats {
 
 impl Noticing for Notices {
     fn wait(&self, patience: Duration) -> bool {
-        Notices::wait(self, patience)
+        Self::wait(self, patience)
     }
 }

@@ -329,8 +329,14 @@ impl Peers for TestPeers {
             {
                 return Err(PeerError::Unanswered);
             }
-            let owner = cluster.stream(log).lock().unwrap().owner;
-            let owner = owner.ok_or(PeerError::NoOwner)?;
+            let (owner, term) = {
+                let stream = cluster.stream(log).lock().unwrap();
+                (stream.owner, stream.term)
+            };
+            let owner = owner.ok_or(match term {
+                0 => PeerError::NoLog,
+                _ => PeerError::NoOwner,
+            })?;
             let engine = cluster.engine(owner).clone();
             let is_touch = matches!(request, PeerRequest::Touch { .. });
             let answer = engine.answer(log, request).await;
