@@ -44,9 +44,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     for _ in 0..ROUNDS {
         let checked = check(directory)?;
-        let (replayed, told) = open(directory, false)?;
+        let (replayed, records) = open(directory, false)?;
         let ratio = checked.as_secs_f64() / replayed.as_secs_f64();
-        println!("checksum {checked:?}, full replay {replayed:?} of {told}: {ratio:.2}");
+        println!("checksum {checked:?}, full replay {replayed:?} of {records}: {ratio:.2}");
     }
 
     let start = Instant::now();
@@ -62,10 +62,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{} bytes in order", size(directory)?);
     for _ in 0..ROUNDS {
         let checked = check(directory)?;
-        let (resumed, told) = open(directory, true)?;
+        let (resumed, records) = open(directory, true)?;
         let (whole, all) = open(directory, false)?;
         println!(
-            "checksum {checked:?}, from the snapshot {resumed:?} with {told} records, \
+            "checksum {checked:?}, from the snapshot {resumed:?} with {records} records, \
              from history in log order {whole:?} of {all}"
         );
     }

@@ -92,7 +92,7 @@ impl Clock {
         }
     }
 
-    /// Tells the next process. Without that, timeouts don't count the time in between.
+    /// Leaves it for the next process. Without that, timeouts don't count the time in between.
     fn keep(&self, log: &mut dyn Log, boot: [u8; 16]) {
         let anchor = ClockAnchor {
             boot,

@@ -1,4 +1,4 @@
-//! What has ended, over all sessions, for programs that tell others of it.
+//! What has ended, over all sessions, for programs that notify others of it.
 
 use async_channel::{Receiver, Sender, TrySendError};
 use rejoin_core::{Event, Record};

@@ -129,7 +129,7 @@ impl Engine {
     }
 
     /// The jobs that finish and the sessions that are closed from now on, over all sessions: for programs
-    /// that tell others of it. What ended before is in the views and in the log.
+    /// that notify others of it. What ended before is in the views and in the log.
     ///
     /// ```
     /// use rejoin_engine::testing::Hold;

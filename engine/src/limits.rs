@@ -128,9 +128,9 @@ pub const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a node waits until it has followed a log up to an answer of the node that writes it.
 pub const TAIL_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Beats of a node, one a second, after which it says that it is cut off or behind. The other nodes hold it
-/// for dead after as many.
-pub const CUT_OFF_BEATS: u64 = 6;
+/// How long a node is not answered, or behind, until it says so. The other nodes hold it for dead after as long,
+/// unless they are told to be more patient.
+pub const CUT_OFF: Duration = Duration::from_secs(6);
 
 /// Sessions of one log of which another node is informed at once that they are in use. Further ones count
 /// as used only by their next command.

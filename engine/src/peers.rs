@@ -9,7 +9,7 @@ mod bytes;
 pub use bytes::PeerBytesError;
 
 use crate::error::{CommandError, PullError};
-use crate::limits::CUT_OFF_BEATS;
+use crate::limits::CUT_OFF;
 use futures::future::BoxFuture;
 use rejoin_core::{Actor, Command, ConsumerId, Controller, JobId, Record, Sequence, SessionId};
 use std::collections::BTreeMap;
@@ -59,12 +59,68 @@ pub struct ClusterStatus {
     pub node: Arc<str>,
     /// The number of the log that belongs to it.
     pub home: u8,
-    /// How many of its last beats, one a second, the servers did not answer. 0: it is connected.
-    pub unanswered_beats: u64,
-    /// The other live nodes, each with how many of this one's beats in a row it has been silent for.
-    pub nodes: BTreeMap<Arc<str>, u64>,
+    /// How long the servers have not answered this node's beats, one a second.
+    pub unanswered: Duration,
+    /// All nodes that are known, this one included.
+    pub nodes: BTreeMap<Arc<str>, NodeStatus>,
     /// The logs that are known, by number.
     pub logs: BTreeMap<u8, LogStatus>,
+    /// The servers that keep the logs, by the addresses of their monitoring. They are asked every few seconds.
+    pub servers: BTreeMap<Arc<str>, ServerStatus>,
+}
+
+/// Another node, or this one, as one node sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeStatus {
+    /// Whether it lives.
+    pub state: NodeState,
+    /// For how many beats of the observer in a row it has not beaten.
+    pub silent_beats: u64,
+    /// The version of its program. None: that is not known.
+    pub version: Option<Arc<str>>,
+    /// The services that sessions can be created on there.
+    pub services: Vec<Arc<str>>,
+    /// How many records it had of each log at its last beat.
+    pub copies: BTreeMap<u8, u64>,
+    /// Whether it has other accounts or another login key than this node: who is logged in here may not be there.
+    pub has_other_accounts: bool,
+}
+
+/// Whether a node lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NodeState {
+    /// It beats.
+    Live,
+    /// It has been silent for so long that it is held for dead.
+    Silent,
+    /// The observer is cut off.
+    Unknown,
+    /// It has no beat: it has ended cleanly, or has not begun yet.
+    #[default]
+    Ended,
+}
+
+impl NodeState {
+    /// Its name, for people and programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Silent => "silent",
+            Self::Unknown => "unknown",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// A server that keeps logs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerStatus {
+    /// Its name. None: it has not said it yet.
+    pub name: Option<Arc<str>>,
+    /// Its version.
+    pub version: Option<Arc<str>>,
+    /// Whether it syncs what it acknowledges. None: it does not answer at present.
+    pub syncs: Option<bool>,
 }
 
 /// A log as one node sees it.
@@ -74,16 +130,63 @@ pub struct LogStatus {
     pub place: Option<LogPlace>,
     /// In which term.
     pub term: u64,
+    /// What this node does with it.
+    pub activity: LogActivity,
     /// How many of its records this node has.
     pub position: u64,
-    /// How many beats ago this node last had all records of it that the servers had.
-    pub beats_behind: u64,
+    /// How many it has in all, as its writer said at its last beat.
+    pub end: u64,
+    /// The sequence of the last message in its stream, as the servers said a few seconds ago. None: they have
+    /// not said it yet.
+    pub sequence: Option<u64>,
+    /// For how long this node has not had all records of it that the servers had. Up to two seconds are usual.
+    pub behind: Duration,
+    /// For how long the servers have not answered what this node writes to it.
+    pub append_waiting: Duration,
     /// How often this node has taken it from another one.
     pub takeovers: u64,
     /// How often another node, or another process of the same name, has taken it from this one.
     pub fenced: u64,
     /// Why it can't be followed, if it can't.
     pub fault: Option<String>,
+}
+
+/// What a node does with a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogActivity {
+    /// Opens its copy, and reads what that does not have.
+    #[default]
+    Opening,
+    /// Reads what another node writes.
+    Following,
+    /// Has claimed it and takes it over.
+    Taking,
+    /// Writes it.
+    Writing,
+}
+
+impl LogActivity {
+    /// Its name, for people and programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Opening => "opening",
+            Self::Following => "following",
+            Self::Taking => "taking",
+            Self::Writing => "writing",
+        }
+    }
+}
+
+impl LogStatus {
+    /// How many records of it this node does not have.
+    pub const fn lag(&self) -> u64 {
+        self.end.saturating_sub(self.position)
+    }
+
+    /// For how many seconds this node has been behind, about. 0: for no more than is usual.
+    pub const fn seconds_behind(&self) -> u64 {
+        self.behind.as_secs().saturating_sub(1)
+    }
 }
 
 impl ClusterStatus {
@@ -93,24 +196,21 @@ impl ClusterStatus {
         place.is_some_and(|place| place.owner.as_ref() == Some(&self.node))
     }
 
+    /// The nodes that live.
+    pub fn live(&self) -> impl Iterator<Item = &Arc<str>> {
+        let is_live = |(_, status): &(&Arc<str>, &NodeStatus)| status.state == NodeState::Live;
+        self.nodes.iter().filter(is_live).map(|(node, _)| node)
+    }
+
     /// Why this node should not be asked at present. None: it can be.
     pub fn unready(&self) -> Option<String> {
-        if self.unanswered_beats >= CUT_OFF_BEATS {
-            let seconds = self.unanswered_beats;
+        if self.unanswered >= CUT_OFF {
+            let seconds = self.unanswered.as_secs();
             return Some(format!(
-                "cut off from the NATS servers for about {seconds} seconds: other nodes go on with its sessions"
+                "cut off from the NATS servers for about {seconds} seconds; other nodes may go on with its sessions"
             ));
         }
-        let faulty = |(log, status): (&u8, &LogStatus)| match status.fault {
-            // Why is for admins: this is shown to everyone.
-            Some(_) => Some(format!("cannot follow log {log}")),
-            None if status.beats_behind >= CUT_OFF_BEATS => Some(format!(
-                "behind with log {log} for about {} seconds",
-                status.beats_behind
-            )),
-            None => None,
-        };
-        if let Some(reason) = self.logs.iter().find_map(faulty) {
+        if let Some(reason) = self.logs.iter().find_map(|(log, it)| it.unready(*log)) {
             return Some(reason);
         }
         let home = self.logs.get(&self.home).and_then(|it| it.place.as_ref());
@@ -118,6 +218,24 @@ impl ClusterStatus {
             true => None,
             false => Some("no node writes its log yet".to_owned()),
         }
+    }
+}
+
+impl LogStatus {
+    fn unready(&self, log: u8) -> Option<String> {
+        if self.fault.is_some() {
+            // Why is for admins: this is shown to everyone.
+            return Some(format!("cannot follow log {log}"));
+        }
+        if self.append_waiting >= CUT_OFF {
+            let seconds = self.append_waiting.as_secs();
+            return Some(format!(
+                "waiting for the NATS servers to store log {log} for about {seconds} seconds"
+            ));
+        }
+        let seconds = self.behind.as_secs();
+        (self.behind >= CUT_OFF)
+            .then(|| format!("behind with log {log} for about {seconds} seconds"))
     }
 }
 

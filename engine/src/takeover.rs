@@ -239,7 +239,7 @@ struct Missed {
     writes: Vec<LoggedWrite>,
     /// How many bytes of input are logged, whether given or not.
     written: u64,
-    /// Why it was interrupted: the last ones, as many as a runner is told at once.
+    /// Why it was interrupted: the last ones, as many as a runner is given at once.
     causes: VecDeque<InterruptCause>,
 }
 

@@ -38,7 +38,7 @@ impl<'a> By<'a> {
 }
 
 /// A `debug` event with these fields, and with who asked for it.
-macro_rules! told {
+macro_rules! event {
     ($by:ident, {$($fields:tt)*}, $message:literal) => {
         tracing::debug!(
             $($fields)*,
@@ -58,22 +58,22 @@ pub(crate) fn trace_record(record: &Record) {
         Event::SessionCreated {
             number, service, ..
         } => {
-            told!(by, {%session, %number, %service}, "session created");
+            event!(by, {%session, %number, %service}, "session created");
         }
         Event::SessionClosed { cause } => {
-            told!(by, {%session, cause = cause.name()}, "session closed");
+            event!(by, {%session, cause = cause.name()}, "session closed");
         }
         Event::ConsumerJoined { consumer, .. } => {
-            told!(by, {%session, ordinal = consumer.ordinal}, "consumer joined");
+            event!(by, {%session, ordinal = consumer.ordinal}, "consumer joined");
         }
         Event::ConsumerLeft { consumer, cause } => {
-            told!(by, {%session, ordinal = consumer.ordinal, cause = cause.name()}, "consumer left");
+            event!(by, {%session, ordinal = consumer.ordinal, cause = cause.name()}, "consumer left");
         }
         Event::JobSubmitted { job, mode, .. } => {
-            told!(by, {%session, %job, slot = mode.slot.name()}, "job submitted");
+            event!(by, {%session, %job, slot = mode.slot.name()}, "job submitted");
         }
         Event::InterruptRequested { job, cause, .. } => {
-            told!(by, {%session, %job, cause = cause.name()}, "job interrupted");
+            event!(by, {%session, %job, cause = cause.name()}, "job interrupted");
         }
         Event::JobFinished {
             job,

@@ -1,4 +1,4 @@
-//! Answers every request as JSON-RPC, and tells no job as a success that is none.
+//! Answers every request as JSON-RPC, and reports no failed job as a success.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

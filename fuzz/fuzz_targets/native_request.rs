@@ -1,4 +1,4 @@
-//! Answers every request in the API's shapes, and tells events in their order.
+//! Answers every request in the API's shapes, and sends events in their order.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

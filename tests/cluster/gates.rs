@@ -1,9 +1,11 @@
 //! What a node refuses to start with: one sentence each, which says what to do.
 
-use crate::arguments;
-use crate::server::{Server, directory, outcome};
+use crate::server::{Server, directory, outcome, rejoin};
 use crate::servers::{Servers, Told};
+use crate::{arguments, start, until};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::Stdio;
 
 /// What a server says that does not start.
 fn refused(data: &Path, arguments: &[String]) -> String {
@@ -105,13 +107,13 @@ fn a_node_and_a_server_that_is_alone_do_not_share_a_directory() {
     let flags: Vec<_> = one.iter().map(String::as_str).collect();
     let mut server = Server::start(&node, &flags);
     let mut line = String::new();
-    std::io::BufRead::read_line(&mut server.out, &mut line).unwrap();
+    BufRead::read_line(&mut server.out, &mut line).unwrap();
     assert_eq!(
         line,
         "Node n1 of cluster rejoin: writes log 0 (term 1), and there is no other log yet\n"
     );
     let mut line = String::new();
-    std::io::BufRead::read_line(&mut server.out, &mut line).unwrap();
+    BufRead::read_line(&mut server.out, &mut line).unwrap();
     assert_says(&line, &["One server", "for tests only"]);
     assert_says(&refused(&node, &one), &["in use"]);
     let keep = with(one.clone(), &["--jobs-at-exit", "keep"]);
@@ -143,6 +145,48 @@ fn a_node_and_a_server_that_is_alone_do_not_share_a_directory() {
     let nats = Servers::start(1, Told::USUAL);
     let one = with(arguments(&nats, "n1"), &["--cluster-replicas", "1"]);
     assert_says(&refused(&node, &one), &["does not exist", "backup"]);
+}
+
+/// When a machine is lost, its server of NATS is away, too, and the other nodes must not wait for it.
+#[test]
+fn a_node_starts_while_a_server_of_nats_is_away_but_not_without_its_monitoring() {
+    let mut nats = Servers::start(3, Told::USUAL);
+    let directory = directory();
+    let data = directory.path().join("data");
+    let started = start(&nats, &data, "n1");
+    assert!({ started }.signal("-TERM").success());
+
+    let mut monitoring = nats.monitoring();
+    monitoring[2] = "127.0.0.1:1".to_owned();
+    let unasked = with(
+        vec!["--cluster".to_owned(), nats.addresses().join(",")],
+        &[
+            "--node",
+            "n1",
+            "--cluster-monitoring",
+            &monitoring.join(","),
+        ],
+    );
+    assert_says(
+        &refused(&data, &unasked),
+        &["127.0.0.1:1 did not say whether it syncs", "is away"],
+    );
+
+    nats.stop(2);
+    let arguments = arguments(&nats, "n1");
+    let mut all = vec!["serve", "--listen", "127.0.0.1:0", "--data"];
+    all.push(data.to_str().unwrap());
+    all.extend(arguments.iter().map(String::as_str));
+    // The others may have to elect a leader first, who then says that it is away.
+    until("the node starts", || {
+        let mut node = rejoin(&all).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut line = String::new();
+        let mut out = BufReader::new(node.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
+        node.kill().unwrap();
+        node.wait().unwrap();
+        line.starts_with("Rejoin listens on")
+    });
 }
 
 fn start_one(nats: &Servers, data: &Path) -> Server {

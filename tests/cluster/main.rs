@@ -12,7 +12,10 @@ mod server;
 #[path = "../../engine/log-jetstream/tests/jetstream/servers.rs"]
 mod servers;
 
+mod book;
 mod gates;
+mod logins;
+mod operators;
 
 use serde_json::{Value, json};
 use server::{Server, directory, is_status_of, outcome, said};

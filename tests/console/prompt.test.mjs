@@ -1,5 +1,5 @@
 // The command line of the console in a real browser: input at once, commands that wait, the directory,
-// keys; and what a page that nobody looks at tells.
+// keys; and what a page that nobody looks at shows.
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -140,7 +140,7 @@ test("the keys are listed from the command line, too", async () => {
   await page.locator("#keys[open] kbd", { hasText: "F1" }).waitFor();
 });
 
-test("a long command that ends unseen is told in the title, and by a notification only if that was asked for", async () => {
+test("a long command that ends unseen is shown in the title, and by a notification only if that was asked for", async () => {
   const { page } = await opened("notify", { isLongAfter: 200, permissions: ["notifications"] });
   await page.locator("#state.is-live").waitFor();
   await say(page, `${waitsFor("unseen")}; sleep 0.3; exit 3`);
@@ -148,26 +148,26 @@ test("a long command that ends unseen is told in the title, and by a notificatio
   await see(page, false);
   server.allow("unseen");
   await becomes(() => page.title(), "(1) ✗ until [ -e unseen ]; do sleep 0.05; done; sleep 0.3; exit 3 · Rejoin");
-  assert.deepEqual(await page.evaluate(() => window.told), { asked: 0, shown: [] });
+  assert.deepEqual(await page.evaluate(() => window.notified), { asked: 0, shown: [] });
   await see(page, true);
   await until(async () => !(await page.title()).startsWith("(1)"));
 
   await page.locator("#more").click();
   await page.locator("#notify").click();
   await page.locator('#notify[aria-checked="true"]').waitFor({ state: "attached" });
-  await becomes(() => page.evaluate(() => window.told.asked), 1);
+  await becomes(() => page.evaluate(() => window.notified.asked), 1);
   await say(page, `${waitsFor("again")}; sleep 0.3`);
   await page.locator("#interrupt").waitFor();
   await see(page, false);
   server.allow("again");
-  await until(async () => (await page.evaluate(() => window.told.shown.length)) === 1);
-  const [shown] = await page.evaluate(() => window.told.shown);
+  await until(async () => (await page.evaluate(() => window.notified.shown.length)) === 1);
+  const [shown] = await page.evaluate(() => window.notified.shown);
   assert.match(shown, /^✓ until \[ -e again \].* — exit 0 · /);
-  // What is in sight is not told.
+  // What is in sight is not notified.
   await see(page, true);
   await say(page, "sleep 0.3; echo seen");
   await finished(page, 3);
-  assert.equal(await page.evaluate(() => window.told.shown.length), 1);
+  assert.equal(await page.evaluate(() => window.notified.shown.length), 1);
   await page.reload();
   await page.locator('#notify[aria-checked="true"]').waitFor({ state: "attached" });
 });
@@ -210,21 +210,21 @@ async function opened(name, { isLongAfter, hasClock, permissions = [] } = {}) {
 
 /** Notes what the page asks of the browser and what it shows. */
 function watchNotifications() {
-  window.told = { asked: 0, shown: [] };
+  window.notified = { asked: 0, shown: [] };
   const { requestPermission } = Notification;
   const real = Notification;
   window.Notification = class extends EventTarget {
     static permission = real.permission;
 
     static async requestPermission() {
-      window.told.asked += 1;
+      window.notified.asked += 1;
       this.permission = await requestPermission.call(real);
       return this.permission;
     }
 
     constructor(title, { body }) {
       super();
-      window.told.shown.push(`${title} — ${body}`);
+      window.notified.shown.push(`${title} — ${body}`);
     }
   };
 }

@@ -22,17 +22,17 @@ test("the time line grows while a quiet command runs, and says what is under the
   await until(async () => (await share()) < before * 0.97);
   const { x, y, width, height } = await page.locator("#track").boundingBox();
   // The bars move to the left meanwhile, and the pointer follows them.
-  const tells = (of, text) =>
+  const shows = (of, text) =>
     until(async () => {
       await page.mouse.move(x + width * (await of()), y + height / 2);
-      return (await page.locator("#told").textContent()).includes(text);
+      return (await page.locator("#tip").textContent()).includes(text);
     });
-  await tells(async () => (1 + (await share())) / 2, "sleep 1000 · running");
-  await tells(async () => (await share()) / 2, "echo first; sleep 0.5 · completed");
-  await page.locator("#told b", { hasText: /^\d\d:\d\d:\d\d$/ }).waitFor();
+  await shows(async () => (1 + (await share())) / 2, "sleep 1000 · running");
+  await shows(async () => (await share()) / 2, "echo first; sleep 0.5 · completed");
+  await page.locator("#tip b", { hasText: /^\d\d:\d\d:\d\d$/ }).waitFor();
   await shot(page, "reading-pointer");
   await page.mouse.move(x + 2, y - 200);
-  await page.locator("#told").waitFor({ state: "hidden" });
+  await page.locator("#tip").waitFor({ state: "hidden" });
 });
 
 test("the thumb is where a link says, also while a command runs", async () => {

@@ -69,7 +69,7 @@ fn by(authorization: &str) -> [(&'static str, &str); 1] {
     [("authorization", authorization)]
 }
 
-fn told(received: &Received) -> Value {
+fn json_of(received: &Received) -> Value {
     serde_json::from_slice(&received.body)
         .unwrap_or_else(|_| panic!("{} {}", received.status, received.text()))
 }
@@ -89,7 +89,7 @@ fn let_in(server: &Server, headers: &[(&str, &str)]) -> [bool; 4] {
     let native = ask(server, "GET", "/sessions", headers, &Value::Null);
     [
         arthas.status == 200,
-        told(&doris)["code"] == 0,
+        json_of(&doris)["code"] == 0,
         maxscale.status == 200,
         native.status == 200,
     ]
@@ -167,7 +167,7 @@ fn clients_of_each_product_log_in_their_own_way() {
     let exec = json!({"action": "exec", "command": "echo hello"});
     let path = "/api?username=olga&password=olga-secret";
     let ran = ask(&server, "POST", path, &[], &exec);
-    assert_eq!(told(&ran)["state"], "SUCCEEDED");
+    assert_eq!(json_of(&ran)["state"], "SUCCEEDED");
     let arthas = kept(&ran);
 
     let in_doris = ask(&server, "POST", "/rest/v1/login", &by(OLGA), &Value::Null);
@@ -175,14 +175,14 @@ fn clients_of_each_product_log_in_their_own_way() {
 
     let path = "/v1/auth?persist=yes";
     let maxscale = kept(&ask(&server, "GET", path, &by(OLGA), &Value::Null));
-    let token = told(&ask(&server, "GET", "/v1/auth", &by(OLGA), &Value::Null));
+    let token = json_of(&ask(&server, "GET", "/v1/auth", &by(OLGA), &Value::Null));
     let token = format!("Bearer {}", token["meta"]["token"].as_str().unwrap());
     assert_eq!(let_in(&server, &by(&token)), [false, false, true, false]);
 
     let credentials = json!({"name": "olga", "password": "olga-secret"});
     let in_native = ask(&server, "POST", "/login", &[], &credentials);
     let native = kept(&in_native);
-    let token = format!("Bearer {}", told(&in_native)["token"].as_str().unwrap());
+    let token = format!("Bearer {}", json_of(&in_native)["token"].as_str().unwrap());
     assert_eq!(let_in(&server, &by(&token)), [false, false, false, true]);
 
     // Each product's cookie is good for that product.
@@ -199,7 +199,8 @@ fn sessions_of_others_are_hidden_and_a_viewer_cannot_run_commands() {
     add(data.path(), "bob", "operator");
     let bob = "Basic Ym9iOmJvYi1zZWNyZXQ=";
     let server = Server::start(data.path(), &[]);
-    let api = |who: &str, request: Value| told(&ask(&server, "POST", "/api", &by(who), &request));
+    let api =
+        |who: &str, request: Value| json_of(&ask(&server, "POST", "/api", &by(who), &request));
     let created = api(OLGA, json!({"action": "init_session", "userId": "bob"}));
     let session = created["sessionId"].as_str().unwrap();
 
@@ -217,7 +218,7 @@ fn sessions_of_others_are_hidden_and_a_viewer_cannot_run_commands() {
         "Error! command not permitted: the role viewer may not run commands"
     );
     let count = |who: &str| {
-        let get = |path: &str| told(&ask(&server, "GET", path, &by(who), &Value::Null));
+        let get = |path: &str| json_of(&ask(&server, "GET", path, &by(who), &Value::Null));
         let count = |value: &Value| value.as_array().unwrap().len();
         [
             count(&get("/v1/sessions")["data"]),
@@ -257,18 +258,18 @@ fn a_session_that_a_viewer_was_shown_is_found_in_every_list_among_those_of_other
     let server = Server::start(data.path(), &[]);
     let create = |who: &str| {
         let created = ask(&server, "POST", "/sessions", &by(who), &json!({}));
-        told(&created)["id"].as_str().unwrap().to_owned()
+        json_of(&created)["id"].as_str().unwrap().to_owned()
     };
     let sessions: Vec<_> = (0..4).map(|_| create(OLGA)).collect();
     create(ADA);
     let get = |path: &str| ask(&server, "GET", path, &by(VIC), &Value::Null);
     let numbers = |path: &str| -> Vec<u64> {
-        let listed = told(&get(path));
+        let listed = json_of(&get(path));
         let listed = listed["sessions"].as_array().unwrap().iter();
         listed.map(|it| it["number"].as_u64().unwrap()).collect()
     };
     let ids = |path: &str| -> Vec<String> {
-        let listed = told(&get(path));
+        let listed = json_of(&get(path));
         let listed = listed["data"].as_array().unwrap().iter();
         listed.map(|it| it["id"].as_str().unwrap().into()).collect()
     };
@@ -297,12 +298,12 @@ fn a_session_that_a_viewer_was_shown_is_found_in_every_list_among_those_of_other
     );
     assert_eq!(ids("/v1/sessions?filter[id]=gt(2)"), ["4"]);
     assert!(ids("/v1/sessions?filter[attributes.user]=%22ada%22").is_empty());
-    let service = told(&get("/v1/services/shell"));
+    let service = json_of(&get("/v1/services/shell"));
     assert_eq!(
         service["data"]["attributes"]["statistics"]["connections"],
         2
     );
-    let table = told(&get("/rest/v1/session"));
+    let table = json_of(&get("/rest/v1/session"));
     let rows = table["data"]["rows"].as_array().unwrap().iter();
     let rows: Vec<_> = rows.map(|row| row["Id"].clone()).collect();
     assert_eq!(rows, ["2", "4"]);
@@ -483,9 +484,9 @@ fn a_failed_login_is_logged_with_its_name_and_address_and_the_book_has_the_line_
     let (before, after) = filter.split_once("<HOST>").unwrap();
     assert_eq!((before, after), ("WARN login failed .*address=", "$"));
     for line in lines {
-        let (_, told) = line.split_once("WARN login failed ").unwrap();
+        let (_, logged) = line.split_once("WARN login failed ").unwrap();
         assert_eq!(
-            told.rsplit_once("address=").unwrap().1,
+            logged.rsplit_once("address=").unwrap().1,
             "127.0.0.1",
             "{log}"
         );
@@ -598,7 +599,7 @@ fn no_secret_appears_anywhere() {
         assert!(token.len() >= 32);
         secrets.push(token.into());
     }
-    // What can't be understood is not told either.
+    // What can't be understood is not logged either.
     let broken = json!({"name": "ada", "password": 1, "other": "ada-secret"});
     ask(&server, "POST", "/login", &[], &broken);
     let accounts = fs::read_to_string(data.path().join("accounts.toml")).unwrap();
@@ -723,4 +724,71 @@ fn a_service_that_is_limited_runs_commands_of_those_accounts_only() {
     let listed = ask(&server, "GET", "/services", &with(OLGA), &json!({}));
     let listed: Value = serde_json::from_slice(&listed.body).unwrap();
     assert_eq!(listed, json!({"services": ["shell"]}));
+}
+
+#[test]
+fn with_a_login_key_a_login_outlives_the_server_and_a_logout_does_too() {
+    let data = with_accounts();
+    let key = data.path().join("login.key");
+    let path = key.to_str().unwrap();
+    let flags = ["--login-key-file", path];
+    let refused = |words: &str| {
+        let data = data.path().to_str().unwrap();
+        let start = ["serve", "--listen", "127.0.0.1:0", "--data", data];
+        let (status, out, err) = outcome(&[&start[..], &flags].concat());
+        assert_eq!((status.code(), &*out), (Some(1), ""), "{err}");
+        assert!(err.contains(words) && !err.contains("0123456789"), "{err}");
+    };
+    refused("cannot read the login key");
+    fs::write(&key, "0123456789").unwrap();
+    set_mode(&key, 0o644);
+    refused("chmod 600");
+    set_mode(&key, 0o600);
+    refused("openssl rand -hex 32");
+    fs::write(&key, "0123456789abcdef0123456789abcdef\n").unwrap();
+
+    let mut server = Server::start(data.path(), &flags);
+    let log_in = |server: &Server| {
+        let ada = json!({"name": "ada", "password": "ada-secret"});
+        let login = ask(server, "POST", "/login", &[], &ada);
+        assert_eq!(login.status, 200, "{}", login.text());
+        (
+            json_of(&login)["token"].as_str().unwrap().to_owned(),
+            kept(&login),
+        )
+    };
+    let is_in = |server: &Server, header: (&str, &str)| {
+        ask(server, "GET", "/me", &[header], &Value::Null).status == 200
+    };
+    let ((stays, _), (_, ends)) = (log_in(&server), log_in(&server));
+    let stays = format!("Bearer {stays}");
+    let (stays, ends) = (("authorization", &*stays), ("cookie", &*ends));
+    assert!(is_in(&server, stays) && is_in(&server, ends));
+    let left = ask(&server, "POST", "/logout", &[ends], &Value::Null);
+    assert_eq!(left.status, 204);
+    assert!(!is_in(&server, ends));
+    server.kill();
+    let server = Server::start(data.path(), &flags);
+    assert!(is_in(&server, stays) && !is_in(&server, ends));
+    let notes = fs::read_to_string(data.path().join("logins.json")).unwrap();
+    assert!(
+        !notes.contains(ends.1) && !notes.contains("0123456789abcdef"),
+        "{notes}"
+    );
+    let metrics = ask(&server, "GET", "/metrics", &[], &Value::Null);
+    let metrics = metrics.text().to_owned();
+    assert!(metrics.contains("\nrejoin_noted_logins 1\n"), "{metrics}");
+    drop(server);
+    // Another key ends what the old one has signed.
+    fs::write(&key, "fedcba9876543210fedcba9876543210\n").unwrap();
+    let server = Server::start(data.path(), &flags);
+    assert!(!is_in(&server, stays));
+    drop(server);
+    let server = Server::start(data.path(), &[]);
+    assert!(!is_in(&server, stays));
+}
+
+fn set_mode(file: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(file, PermissionsExt::from_mode(mode)).unwrap();
 }

@@ -74,7 +74,7 @@ fn a_command_that_prints_every_millisecond_takes_a_pull_for_twenty_results() {
 }
 
 #[test]
-fn a_pull_can_be_told_to_answer_at_the_first_result() {
+fn a_pull_can_be_set_to_answer_at_the_first_result() {
     let data = directory();
     let server = Server::start(data.path(), &["--pull-gather", "0s", "--pull-wait", "50s"]);
     let (session, consumer) = server.create();

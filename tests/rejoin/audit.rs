@@ -43,7 +43,7 @@ fn audit(data: &Path, more: &[&str]) -> Vec<Value> {
 }
 
 /// The type of an event, its session's number, and who asked for it.
-fn told(event: &Value) -> (String, u64, Value) {
+fn summary(event: &Value) -> (String, u64, Value) {
     let kind = event["event"].as_str().unwrap().to_owned();
     (kind, event["number"].as_u64().unwrap(), event["by"].clone())
 }
@@ -138,7 +138,7 @@ fn who_asked_for_what_is_in_the_log_whatever_the_frontend() {
 
     // All of it is in the log, in its order, and what was typed is not in the audit.
     let all = audit(data.path(), &[]);
-    assert_eq!(all.iter().map(told).collect::<Vec<_>>(), expected);
+    assert_eq!(all.iter().map(summary).collect::<Vec<_>>(), expected);
     let typed = &all[2];
     assert_eq!(
         (&typed["inputBytes"], typed.get("content")),

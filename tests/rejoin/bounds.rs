@@ -72,11 +72,11 @@ fn output_beyond_the_limit_ends_the_job_and_says_so() {
         "{status}"
     );
     assert_ne!(status["statusCode"], 0);
-    let told = said(&results, "stdout");
+    let printed = said(&results, "stdout");
     assert!(
-        told.starts_with("1\n2\n3\n") && told.len() > 10_000,
+        printed.starts_with("1\n2\n3\n") && printed.len() > 10_000,
         "{} bytes",
-        told.len()
+        printed.len()
     );
     // The session goes on.
     assert_eq!(said(&server.exec(&session, "echo on"), "stdout"), "on\n");

@@ -230,8 +230,8 @@ fn attach_shows_everything_and_does_not_disturb_the_job() {
 
     let attach = || client(&server, &["attach", "1"]).spawn().unwrap();
     let (one, two) = (attach(), attach());
-    let told = printed(&server, &["interrupt", session]);
-    assert!(told.contains("interrupting job"), "{told}");
+    let output = printed(&server, &["interrupt", session]);
+    assert!(output.contains("interrupting job"), "{output}");
     let mut events = client(&server, &["attach", "1", "--json"]).spawn().unwrap();
     let mut lines = BufReader::new(events.stdout.take().unwrap());
     read_until(&mut lines, "job-finished");

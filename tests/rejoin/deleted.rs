@@ -227,23 +227,23 @@ fn an_admin_asks_a_server_who_asked_for_what_as_of_its_directory() {
         );
     }
 
-    let told = |arguments: &[&str]| {
+    let printed = |arguments: &[&str]| {
         let arguments = [&["log", "--audit"], arguments].concat();
         let (is_done, out, err) = run_as(&server, &passwords, "ada", &arguments);
         assert!(is_done, "{err}");
         out
     };
-    let (text, json_lines) = (told(&[]), told(&["--json"]));
+    let (text, json_lines) = (printed(&[]), printed(&["--json"]));
     assert!(
         text.contains(&format!("session {}: deleted its records", sessions[2])),
         "{text}"
     );
-    assert_eq!(told(&["--account", "nobody"]), "");
-    let adas = told(&["--account", "ada"]);
+    assert_eq!(printed(&["--account", "nobody"]), "");
+    let adas = printed(&["--account", "ada"]);
     assert_eq!(adas.lines().count(), 2, "closed, and deleted: {adas}");
-    assert_eq!(told(&["--since", "1h"]), text);
-    assert_eq!(told(&["--until", "1h"]), "");
-    assert_eq!(told(&["--limit", "2"]).lines().count(), 2);
+    assert_eq!(printed(&["--since", "1h"]), text);
+    assert_eq!(printed(&["--until", "1h"]), "");
+    assert_eq!(printed(&["--limit", "2"]).lines().count(), 2);
     let (is_done, _, err) = run_as(&server, &passwords, "olga", &["log", "--audit"]);
     assert!(!is_done && err.contains("only an admin"), "{err}");
 

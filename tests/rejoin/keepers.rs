@@ -12,7 +12,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 #[test]
-fn a_command_goes_on_after_a_kill_and_its_end_is_told_once() {
+fn a_command_goes_on_after_a_kill_and_its_end_is_there_once() {
     let data = directory();
     let mut server = Server::start(data.path(), &[]);
     let (session, consumer) = server.create();

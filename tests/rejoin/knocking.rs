@@ -127,7 +127,7 @@ fn nothing_is_kept_of_a_body_that_nobody_may_send() {
 }
 
 #[test]
-fn a_viewer_that_may_not_is_told_so_before_its_body_is_taken() {
+fn a_viewer_that_may_not_is_refused_before_its_body_is_taken() {
     const VIEWER: &str = "authorization: Basic dmljOnZpYy1zZWNyZXQ=\r\n";
     let data = with_accounts();
     let server = Server::start(data.path(), &[]);
@@ -170,7 +170,7 @@ fn a_viewer_that_may_not_is_told_so_before_its_body_is_taken() {
 }
 
 #[test]
-fn an_agent_that_is_not_known_is_told_which_of_its_requests_was_refused() {
+fn an_agent_that_is_not_known_learns_which_of_its_requests_was_refused() {
     let data = with_accounts();
     let server = Server::start(data.path(), &[]);
     for (body, id) in [

@@ -34,7 +34,7 @@ fn ask(server: &Server, method: &str, path: &str, authorization: &str, body: &Va
         .unwrap()
 }
 
-fn told(received: &Received) -> Value {
+fn json_of(received: &Received) -> Value {
     serde_json::from_slice(&received.body)
         .unwrap_or_else(|_| panic!("{} {}", received.status, received.text()))
 }
@@ -42,10 +42,10 @@ fn told(received: &Received) -> Value {
 /// A session with a job that has ended; its path by UUID.
 fn session(server: &Server, authorization: &str) -> String {
     let session = ask(server, "POST", "/sessions", authorization, &json!({}));
-    let path = format!("/sessions/{}", told(&session)["id"].as_str().unwrap());
+    let path = format!("/sessions/{}", json_of(&session)["id"].as_str().unwrap());
     let job = json!({"statement": "echo needle"});
     let submitted = ask(server, "POST", &format!("{path}/jobs"), authorization, &job);
-    let job = told(&submitted)["job"].clone();
+    let job = json_of(&submitted)["job"].clone();
     wait_until("the job has ended", || {
         let job = ask(
             server,
@@ -54,7 +54,7 @@ fn session(server: &Server, authorization: &str) -> String {
             authorization,
             &Value::Null,
         );
-        told(&job)["state"] == "finished"
+        json_of(&job)["state"] == "finished"
     });
     path
 }
@@ -70,10 +70,10 @@ fn link(server: &Server, path: &str, authorization: &str, lifetime: &str) -> (St
         &body,
     );
     assert_eq!(made.status, 201, "{}", made.text());
-    let made = told(&made);
+    let made = json_of(&made);
     let secret = made["secret"].as_str().unwrap();
     let number = ask(server, "GET", path, authorization, &Value::Null);
-    let number = told(&number)["number"].clone();
+    let number = json_of(&number)["number"].clone();
     assert_eq!(made["path"], format!("/#session={number}&link={secret}"));
     (
         made["link"].as_str().unwrap().into(),
@@ -121,7 +121,7 @@ fn a_link_is_refused_on_every_route_but_those_that_read_its_session() {
         let (mine, other) = (session(&server, by), session(&server, by));
         let (_, holder) = link(&server, &mine, by, "1h");
         let document = ask(&server, "GET", "/openapi.json", "", &Value::Null);
-        let document = told(&document);
+        let document = json_of(&document);
         let mut walked = 0;
         for (path, methods) in document["paths"].as_object().unwrap() {
             for method in ["get", "put", "post", "patch", "delete"] {
@@ -158,7 +158,7 @@ fn a_link_is_refused_on_every_route_but_those_that_read_its_session() {
                 let is_refused = |answer: &Received| match answer.status {
                     401 | 403 | 404 => true,
                     // Doris says it in the body.
-                    200 => path.starts_with("/rest") && told(answer)["code"] != 0,
+                    200 => path.starts_with("/rest") && json_of(answer)["code"] != 0,
                     _ => false,
                 };
                 if !is_read {
@@ -185,7 +185,7 @@ fn a_link_is_refused_on_every_route_but_those_that_read_its_session() {
             &holder,
             &Value::Null,
         );
-        assert_eq!(told(&found)["matches"].as_array().unwrap().len(), 1);
+        assert_eq!(json_of(&found)["matches"].as_array().unwrap().len(), 1);
         // A host that is not the server's is refused with a link, too.
         let headers = [("authorization", holder.as_str()), ("host", "evil.example")];
         let mut client = server.client();
@@ -224,7 +224,7 @@ fn a_link_does_not_say_by_what_its_session_could_be_entered_with_more_rights() {
         assert!(!answer.text().contains(id), "{part}: {}", answer.text());
     }
     assert_eq!(
-        told(&ask(&server, "GET", "/sessions/1", &holder, &Value::Null))["id"],
+        json_of(&ask(&server, "GET", "/sessions/1", &holder, &Value::Null))["id"],
         "1"
     );
     for format in ["jsonl", "log"] {
@@ -262,7 +262,7 @@ fn only_the_creator_and_admins_share_a_session() {
         &Value::Null,
     );
     assert_eq!(
-        (answer.status, told(&answer)["code"].clone()),
+        (answer.status, json_of(&answer)["code"].clone()),
         (404, json!("link_not_found"))
     );
 }
@@ -299,7 +299,7 @@ fn a_link_outlives_the_server_and_who_watches_by_it_is_cut_off_when_it_is_remove
             OLGA,
             &Value::Null,
         );
-        told(&read)["events"].as_array().unwrap().clone()
+        json_of(&read)["events"].as_array().unwrap().clone()
     };
     let joined = events()
         .into_iter()
@@ -318,7 +318,7 @@ fn a_link_outlives_the_server_and_who_watches_by_it_is_cut_off_when_it_is_remove
         OLGA,
         &Value::Null,
     );
-    assert_eq!(told(&viewers)["viewers"][0]["by"]["link"], name.as_str());
+    assert_eq!(json_of(&viewers)["viewers"][0]["by"]["link"], name.as_str());
 
     let gone = ask(
         &server,
@@ -339,11 +339,11 @@ fn a_link_outlives_the_server_and_who_watches_by_it_is_cut_off_when_it_is_remove
     );
     let refused = ask(&server, "GET", &path, &holder, &Value::Null);
     assert_eq!(
-        (refused.status, told(&refused)["code"].clone()),
+        (refused.status, json_of(&refused)["code"].clone()),
         (401, json!("link_ended"))
     );
     let listed = ask(&server, "GET", &format!("{path}/links"), OLGA, &Value::Null);
-    assert_eq!(told(&listed)["links"], json!([]));
+    assert_eq!(json_of(&listed)["links"], json!([]));
     drop(server);
     let done: Vec<_> = audit(data.path())
         .into_iter()

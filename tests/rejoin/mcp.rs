@@ -30,7 +30,7 @@ fn call(client: &mut Client, tool: &str, arguments: &Value) -> Value {
     answer["result"].clone()
 }
 
-/// What a tool tells a client, after checking that it tells the model the same output.
+/// What a tool answers a client, after checking that the model gets the same output.
 fn structured(client: &mut Client, tool: &str, arguments: &Value) -> Value {
     let result = call(client, tool, arguments);
     let structured = result["structuredContent"].clone();
@@ -96,7 +96,7 @@ fn wait_for_end(client: &mut Client, run: &Value) -> Value {
 }
 
 #[test]
-fn a_command_runs_and_its_exit_status_is_told_in_both_revisions() {
+fn a_command_runs_and_its_exit_status_is_there_in_both_revisions() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let mut client = server.client();

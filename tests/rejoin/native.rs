@@ -89,7 +89,7 @@ fn a_broken_stream_continues_where_it_was_even_after_a_kill() {
     let path = format!("/sessions/{session}");
     let closed = server.client().request("DELETE", &path, &[], b"").unwrap();
     assert_eq!(closed.status, 204);
-    // The stream ends by itself, and who comes back is told not to.
+    // The stream ends by itself, and who comes back gets 204.
     let rest = stream(&server, &session, again.last().unwrap().0, |_| false);
     assert_eq!(rest.last().unwrap().1["type"], "session-closed");
     let over = format!("{path}/stream?after={}", rest.last().unwrap().0);
@@ -235,9 +235,9 @@ fn a_stream_sends_what_is_in_the_log_byte_for_byte() {
     let mut client = server.client();
     let last = "/sessions/1/stream?after=0";
     client.request("DELETE", "/sessions/1", &[], b"").unwrap();
-    let told = client.get(&last.replace('1', &session)).unwrap();
+    let sent = client.get(&last.replace('1', &session)).unwrap();
     // Results as their bytes: what stands behind `"result":` to the event's end.
-    let told: Vec<_> = told
+    let sent: Vec<_> = sent
         .text()
         .lines()
         .filter_map(|line| line.strip_prefix("data: {")?.split_once(r#""result":{"#))
@@ -259,7 +259,7 @@ fn a_stream_sends_what_is_in_the_log_byte_for_byte() {
         .open();
     drop(opened.unwrap());
     assert!(!held.is_empty());
-    assert_eq!(told, held);
+    assert_eq!(sent, held);
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -268,7 +268,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn a_reader_ahead_of_a_restored_backup_is_told_and_loses_nothing_in_silence() {
+fn a_reader_ahead_of_a_restored_backup_gets_an_error_and_loses_nothing_in_silence() {
     let place = directory();
     let [data, backup] = ["data", "backup"].map(|name| place.path().join(name));
     let mut server = Server::start(&data, &[]);
@@ -325,7 +325,7 @@ fn a_reader_ahead_of_a_restored_backup_is_told_and_loses_nothing_in_silence() {
     let new = run(&server, "new1");
     assert!(new.last().unwrap().0 >= *last, "{new:?}");
     assert_eq!(refused(&cursor), [Some(true); 2], "it is of another past");
-    // Who reads again from the beginning is told everything.
+    // Who reads again from the beginning gets everything.
     let again = stream(&server, &session, 0, is_finished_twice);
     assert_eq!(said(&again), "common\nnew1\n");
     let (last, event) = again.last().unwrap();
@@ -340,9 +340,9 @@ fn a_reader_ahead_of_a_restored_backup_is_told_and_loses_nothing_in_silence() {
     }
     assert!(line.contains("common\n"), "{line}");
     attached.kill().unwrap();
-    let told = attached.wait_with_output().unwrap();
-    let told = String::from_utf8(told.stderr).unwrap();
-    assert!(told.contains("restored from a backup"), "{told}");
+    let sent = attached.wait_with_output().unwrap();
+    let sent = String::from_utf8(sent.stderr).unwrap();
+    assert!(sent.contains("restored from a backup"), "{sent}");
 }
 
 fn is_finished_twice(events: &[(u64, Value)]) -> bool {

@@ -66,11 +66,11 @@ fn undocumented_requests_are_rejected_as_documented() {
             let answer = ask(&server, method, &target, &[], None);
             let refusal = methods.get("x-other-methods").cloned();
             let refusal = refusal.unwrap_or_else(|| json!({"status": "405"}));
-            let told = format!("{method} {target}: {answer:?}");
-            assert_eq!(answer.status.to_string(), refusal["status"], "{told}");
+            let asked = format!("{method} {target}: {answer:?}");
+            assert_eq!(answer.status.to_string(), refusal["status"], "{asked}");
             if let Some(schema) = refusal.get("schema") {
                 let body = serde_json::from_slice(&answer.body).unwrap();
-                judge(&body, schema, &document).unwrap_or_else(|wrong| panic!("{told}: {wrong}"));
+                judge(&body, schema, &document).unwrap_or_else(|wrong| panic!("{asked}: {wrong}"));
             }
         }
     }
@@ -216,8 +216,8 @@ impl<'a> Drive<'a> {
             let answer = self.ask(&needed, body.as_ref(), |name, example| {
                 self.stand_in(name, example)
             });
-            let told = format!("{} {} {body:?}: {answer:?}", self.method, self.path);
-            assert!(!has_examples || answer.status < 400, "{told}");
+            let asked = format!("{} {} {body:?}: {answer:?}", self.method, self.path);
+            assert!(!has_examples || answer.status < 400, "{asked}");
         }
         let body = self.bodies().into_iter().next().flatten();
         for parameter in self.parameters() {
@@ -229,8 +229,8 @@ impl<'a> Drive<'a> {
                     self.stand_in(name, example)
                 });
                 // A DELETE before has left nothing to delete.
-                let told = format!("{} {} {parameter}: {answer:?}", self.method, self.path);
-                assert!(answer.status < 400 || self.method == "delete", "{told}");
+                let asked = format!("{} {} {parameter}: {answer:?}", self.method, self.path);
+                assert!(answer.status < 400 || self.method == "delete", "{asked}");
             }
         }
     }
@@ -247,8 +247,8 @@ impl<'a> Drive<'a> {
         if self.path.contains('{') {
             let body = self.bodies().into_iter().next().flatten();
             let answer = self.ask(&self.needed(), body.as_ref(), |_, _| "9999".into());
-            let told = format!("{} {}: {answer:?}", self.method, self.path);
-            assert!(answer.status >= 400, "{told}");
+            let asked = format!("{} {}: {answer:?}", self.method, self.path);
+            assert!(answer.status >= 400, "{asked}");
         }
     }
 
@@ -335,9 +335,9 @@ impl<'a> Drive<'a> {
             .map(|(name, it)| (*name, it.as_str()))
             .collect();
         let answer = ask(&self.server, self.method, &target, &headers, body);
-        let told = format!("{} {target} {body:?}: {answer:?}", self.method);
+        let asked = format!("{} {target} {body:?}: {answer:?}", self.method);
         self.judge(&answer)
-            .unwrap_or_else(|wrong| panic!("{told}: {wrong}"));
+            .unwrap_or_else(|wrong| panic!("{asked}: {wrong}"));
         answer
     }
 

@@ -58,7 +58,7 @@ fn a_signal_shuts_down_cleanly_and_open_requests_are_answered() {
             "nothing is left running"
         );
 
-        // The session is still there, and tells how its job has ended.
+        // The session is still there, and shows how its job has ended.
         let server = Server::start(data.path(), &[]);
         let late = server.join(&session);
         let results = server.pull_until(&session, &late, is_status_of(job));

@@ -26,7 +26,7 @@ struct Nginx {
 
 impl Nginx {
     /// Has the server at `upstream` (`127.0.0.1:1`, or `unix:PATH:`) at two paths: `/stripped`, which it
-    /// takes from the requests and tells, and `/kept`, which it passes on.
+    /// takes from the requests and reports, and `/kept`, which it passes on.
     fn before(upstream: &str) -> Self {
         let directory = directory();
         // Somebody else may take the port in between.
@@ -347,7 +347,7 @@ fn a_server_at_a_unix_socket_serves_the_command_line_and_a_proxy() {
     );
     assert_eq!(refused.status, 403);
 
-    // A second server is told, and takes nothing away.
+    // A second server gets an error, and takes nothing away.
     let other = directory();
     let (status, _, err) = outcome(&[
         "serve",

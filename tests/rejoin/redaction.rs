@@ -140,8 +140,8 @@ fn a_redacted_secret_is_in_no_file_and_in_no_answer() {
     assert!(out.starts_with("redacted 4 records of session "), "{out}");
     // At once for readers, and a moment later in the files.
     let after = events(&server, &session);
-    let is_told = |events: &[Value]| events.iter().any(|it| it.to_string().contains(SECRET));
-    assert!(is_told(&before) && !is_told(&after));
+    let has_secret = |events: &[Value]| events.iter().any(|it| it.to_string().contains(SECRET));
+    assert!(has_secret(&before) && !has_secret(&after));
     wait_until("it is in no file", || {
         files_with(data.path(), SECRET).is_empty()
     });
@@ -261,10 +261,10 @@ fn a_server_that_is_killed_while_it_redacts_goes_on_at_its_start() {
             "/sessions/{session}/events?limit=1&after={}",
             records[0].as_u64().unwrap() - 1
         );
-        let (status, told) = ask(&server, "GET", &path, &Value::Null);
-        assert_eq!(status, 200, "{told}");
-        assert!(told["events"][0]["redacted"].is_object(), "{told}");
-        assert!(!told.to_string().contains(&secret), "{told}");
+        let (status, answer) = ask(&server, "GET", &path, &Value::Null);
+        assert_eq!(status, 200, "{answer}");
+        assert!(answer["events"][0]["redacted"].is_object(), "{answer}");
+        assert!(!answer.to_string().contains(&secret), "{answer}");
         wait_until("it is in no file", || {
             files_with(data.path(), &secret).is_empty()
         });
@@ -317,7 +317,7 @@ fn what_cannot_be_redacted_is_refused_with_the_reason() {
 }
 
 #[test]
-fn whoever_owns_a_session_or_is_an_admin_may_redact_and_delete_and_readers_are_told() {
+fn whoever_owns_a_session_or_is_an_admin_may_redact_and_delete_and_readers_learn_it() {
     let data = with_accounts();
     let mut server = Server::start(data.path(), &[]);
     let (_, created) = ask_as(&server, OLGA, "POST", "/sessions", &json!({}));
@@ -439,7 +439,7 @@ fn a_coloured_text_is_redacted_as_a_search_finds_it_and_only_after_a_yes() {
 }
 
 #[test]
-fn a_refused_account_is_told_what_it_asked_for() {
+fn a_refusal_says_what_the_account_asked_for() {
     let data = with_accounts();
     let server = Server::start(data.path(), &[]);
     let (status, session) = ask_as(&server, OLGA, "POST", "/sessions", &json!({}));

@@ -17,8 +17,8 @@ fn after_a_kill_everything_that_was_shown_is_there_and_numbers_go_on() {
         // History first: everybody who joins reads it from the first line.
         let late = server.join(&session);
         let history = server.pull_until(&session, &late, is_status_of(job));
-        let told = said(&history, "stdout");
-        assert!(told.starts_with(&shown), "something that was shown is gone");
+        let all = said(&history, "stdout");
+        assert!(all.starts_with(&shown), "something that was shown is gone");
         let status = history.iter().find(|it| is_status_of(job)(it)).unwrap();
         assert_eq!(status["statusCode"], 137, "{status}");
         let message = status["message"].as_str().unwrap();
@@ -27,18 +27,18 @@ fn after_a_kill_everything_that_was_shown_is_there_and_numbers_go_on() {
         // The consumer goes on where it was, or a batch before, and the stream has no gaps.
         let rest = server.pull_until(&session, &consumer, is_status_of(job));
         assert!(
-            told.ends_with(&said(&rest, "stdout")),
-            "the consumer was told something else"
+            all.ends_with(&said(&rest, "stdout")),
+            "the consumer got something else"
         );
-        let lines: Vec<_> = told.lines().collect();
+        let lines: Vec<_> = all.lines().collect();
         assert_consecutive(&lines);
 
         let next = server.run(&session, &format!("seq {} 1000000000", lines.len() + 1));
         assert!(next > job, "job numbers grow");
         job = next;
         let more = said(&pull_some(&server, &session, &consumer, 50), "stdout");
-        shown = told + &more;
-        // The line that the crash cut in two was told as far as it was written.
+        shown = all + &more;
+        // The line that the crash cut in two was shown as far as it was written.
         if let Some(end) = shown.rfind('\n') {
             shown.truncate(end + 1);
         }
@@ -112,7 +112,7 @@ fn many_sessions_survive_a_kill_under_load() {
     for ((session, consumer), jobs) in sessions.iter().zip(&acknowledged) {
         let last = *jobs.last().unwrap();
         let results = server.pull_until(session, consumer, is_status_of(last));
-        let told: Vec<_> = results
+        let all: Vec<_> = results
             .iter()
             .filter(|result| result["type"] == "shell")
             .map(|result| (result["jobId"].as_u64().unwrap(), text(&result["content"])))
@@ -122,7 +122,7 @@ fn many_sessions_survive_a_kill_under_load() {
             .zip(0..)
             .map(|(job, turn)| (*job, format!("turn {turn}\n")))
             .collect();
-        assert_eq!(told, expected);
+        assert_eq!(all, expected);
     }
     let newest = acknowledged.iter().flatten().max().unwrap();
     assert!(server.run(&sessions[0].0, "true") > *newest);

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 #[test]
-fn a_closed_session_is_removed_and_its_late_reader_is_told() {
+fn a_closed_session_is_removed_and_its_late_reader_learns_it() {
     let data = directory();
     let retain = ["--retain-age", "50ms"];
     let mut server = Server::start(data.path(), &retain);
@@ -22,14 +22,14 @@ fn a_closed_session_is_removed_and_its_late_reader_is_told() {
         "action": "pull_results", "sessionId": session, "consumerId": consumer
     });
     let expected = format!("session not found: {session}: records 1 to ");
-    let is_told = |server: &Server| {
+    let says_removed = |server: &Server| {
         let answer = server.api(&pull);
         assert_eq!(answer["state"], "FAILED");
         answer["message"].as_str().unwrap().starts_with(&expected)
     };
     // Over the network each time: that takes far longer than a timer is late.
-    let told = (0..50_000).find(|_| is_told(&server));
-    assert!(told.is_some(), "it is never removed");
+    let attempts = (0..50_000).find(|_| says_removed(&server));
+    assert!(attempts.is_some(), "it is never removed");
     assert_eq!(server.signal("-TERM").code(), Some(0));
 
     let (status, report) = verify_json(data.path());
@@ -43,7 +43,7 @@ fn a_closed_session_is_removed_and_its_late_reader_is_told() {
 
     // A restart remembers it, and has the other session.
     let server = Server::start(data.path(), &retain);
-    assert!(is_told(&server));
+    assert!(says_removed(&server));
     let info = server.api(&json!({"action": "session_info", "sessionId": kept}));
     assert_eq!(info["state"], "SUCCEEDED");
 }
@@ -101,7 +101,7 @@ fn the_space_of_closed_sessions_is_freed_while_the_server_runs() {
     let fallen = (0..2_000).find(|_| has_fallen(&server));
     assert!(fallen.is_some(), "{} bytes", settled(data.path()));
 
-    // A late reader is told, by each frontend in its own words.
+    // A late reader learns it, by each frontend in its own words.
     let path = format!("/sessions/{}/events", gone[0]);
     let page = server.client().get(&path).unwrap();
     let page: Value = serde_json::from_slice(&page.body).unwrap();

@@ -1,5 +1,5 @@
 //! `rejoin verify --salvage` on logs that the real server has written: the new log is served, and
-//! its readers are told what is missing.
+//! its readers learn what is missing.
 
 use crate::server::{Server, directory, is_status_of, outcome, rejoin, said};
 use crate::verify::{log_of_two_sessions, segment_with, verify, verify_json};
@@ -102,7 +102,7 @@ fn a_damaged_log_is_salvaged_and_served_with_its_gaps_shown() {
             .collect();
         assert_eq!(said(&results, "stdout"), lines.concat());
         assert_eq!(results.iter().any(is_lost), !is_whole, "{results:?}");
-        // The gap is told where the record would have been: between the job's beginning and end.
+        // The gap is shown where the record would have been: between the job's beginning and end.
         if let Some(place) = results.iter().position(is_lost) {
             assert_eq!(results[place - 1]["type"], "command");
             assert_eq!(results[place + 1]["type"], "status");

@@ -124,7 +124,7 @@ fn a_server_gives_the_same_bytes_as_its_directory() {
 }
 
 #[test]
-fn a_log_in_use_and_a_server_that_does_not_run_are_told_what_to_do() {
+fn the_errors_for_a_log_in_use_and_for_no_server_say_what_to_do() {
     let data = directory();
     let mut server = Server::start(data.path(), &[]);
     let path = data.path().to_str().unwrap();

@@ -191,14 +191,14 @@ impl Server {
         self.child.id()
     }
 
-    /// Tells the server to end, as an administrator does.
+    /// Asks the server to end, as an administrator does.
     pub(crate) fn send_signal(&self, signal: &str) {
         let id = self.id().to_string();
         let kill = Command::new("kill").args([signal, &id]).status().unwrap();
         assert!(kill.success());
     }
 
-    /// Tells the server to end, and waits for it.
+    /// Asks the server to end, and waits for it.
     pub(crate) fn signal(&mut self, signal: &str) -> ExitStatus {
         self.send_signal(signal);
         self.child.wait().unwrap()

@@ -1,5 +1,5 @@
-//! One story, told three times: sessions begin, run, are interrupted and killed, each in the words
-//! of the product that has words for it. After every step the frontends and the log tell the same.
+//! One story, in three ways: sessions begin, run, are interrupted and killed, each in the words
+//! of the product that has words for it. After every step the frontends and the log show the same.
 
 use crate::server::{Server, directory, is_status_of, outcome, text};
 use crate::shell::wait_until_none_run;
@@ -11,19 +11,19 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
-/// A session, as far as all of them can tell.
+/// A session, as far as all of them show it.
 #[derive(Clone, Debug, PartialEq)]
-struct Told {
+struct Shown {
     number: String,
     user: String,
     /// What runs.
     statement: Option<String>,
 }
 
-/// A session, and what only some can tell.
+/// A session, and what only some show.
 #[derive(Clone, Debug)]
 struct Known {
-    told: Told,
+    shown: Shown,
     session: String,
     consumer: String,
     jobs: usize,
@@ -41,7 +41,7 @@ fn three_apis_and_the_log_agree_on_one_session() {
     for (number, user) in [("1", "ada"), ("2", "bob"), ("3", "ada")] {
         let created = server.api(&json!({"action": "init_session", "userId": user}));
         open.push(Known {
-            told: Told {
+            shown: Shown {
                 number: number.into(),
                 user: user.into(),
                 statement: None,
@@ -60,7 +60,7 @@ fn three_apis_and_the_log_agree_on_one_session() {
         running = server.run(&known.session, HELD);
         let (session, consumer) = (&known.session, &known.consumer);
         server.pull_until(session, consumer, |result| result["content"] == "ready\n");
-        known.told.statement = Some(HELD.into());
+        known.shown.statement = Some(HELD.into());
         known.jobs += 1;
     }
     agree(&server, data.path(), &open, &[]);
@@ -69,7 +69,7 @@ fn three_apis_and_the_log_agree_on_one_session() {
     let third = &mut open[2];
     server.api(&json!({"action": "interrupt_job", "sessionId": third.session}));
     server.pull_until(&third.session, &third.consumer, is_status_of(running));
-    third.told.statement = None;
+    third.shown.statement = None;
     agree(&server, data.path(), &open, &[]);
 
     // Killed in the words of MaxScale, while it runs.
@@ -85,7 +85,7 @@ fn three_apis_and_the_log_agree_on_one_session() {
     server.api(&json!({"action": "close_session", "sessionId": gone[1].session}));
     agree(&server, data.path(), &open, &gone);
 
-    // After a crash all tell what they told.
+    // After a crash all show what they showed.
     server.run(&open[0].session, HELD);
     let (session, consumer) = (&open[0].session, &open[0].consumer);
     server.pull_until(session, consumer, |result| result["content"] == "ready\n");
@@ -95,9 +95,9 @@ fn three_apis_and_the_log_agree_on_one_session() {
     agree(&server, data.path(), &open, &gone);
 }
 
-/// All tell of these sessions and no others.
+/// All show these sessions and no others.
 fn agree(server: &Server, data: &Path, open: &[Known], gone: &[Known]) {
-    let expected: Vec<_> = open.iter().map(|known| known.told.clone()).collect();
+    let expected: Vec<_> = open.iter().map(|known| known.shown.clone()).collect();
     assert_eq!(maxscale(server, open), expected, "MaxScale");
     for path in ["/rest/v1/session", "/rest/v1/session/all"] {
         assert_eq!(doris(server, path), expected, "Doris");
@@ -123,7 +123,7 @@ fn get(server: &Server, path: &str) -> Value {
     serde_json::from_slice(&received.body).unwrap()
 }
 
-fn maxscale(server: &Server, open: &[Known]) -> Vec<Told> {
+fn maxscale(server: &Server, open: &[Known]) -> Vec<Shown> {
     let list = get(server, "/v1/sessions?page[size]=9");
     let data = list["data"].as_array().unwrap();
     assert_eq!(list["meta"]["total"], data.len());
@@ -137,7 +137,7 @@ fn maxscale(server: &Server, open: &[Known]) -> Vec<Told> {
         let of_user = get(server, &path)["data"].as_array().unwrap().len();
         assert_eq!(
             of_user,
-            open.iter().filter(|it| it.told.user == user).count()
+            open.iter().filter(|it| it.shown.user == user).count()
         );
     }
     data.iter()
@@ -150,7 +150,7 @@ fn maxscale(server: &Server, open: &[Known]) -> Vec<Told> {
             );
             let first = &it["attributes"]["queries"][0];
             let runs = first.is_object() && first["completed"].is_null();
-            Told {
+            Shown {
                 number,
                 user: text(&it["attributes"]["user"]),
                 statement: runs.then(|| text(&first["statement"])),
@@ -159,22 +159,22 @@ fn maxscale(server: &Server, open: &[Known]) -> Vec<Told> {
         .collect()
 }
 
-fn doris(server: &Server, path: &str) -> Vec<Told> {
+fn doris(server: &Server, path: &str) -> Vec<Shown> {
     let table = get(server, path);
     let rows = table["data"]["rows"].as_array().unwrap();
     if path.ends_with("/all") {
         assert_eq!(table["count"], rows.len());
     }
-    let told = |row: &Value| Told {
+    let shown = |row: &Value| Shown {
         number: text(&row["Id"]),
         user: text(&row["User"]),
         statement: (row["Command"] == "Query").then(|| text(&row["Info"])),
     };
-    rows.iter().map(told).collect()
+    rows.iter().map(shown).collect()
 }
 
 /// What the log says, read from a copy: nobody but the server may open its own.
-fn logged(data: &Path, open: &[Known], gone: &[Known]) -> Vec<Told> {
+fn logged(data: &Path, open: &[Known], gone: &[Known]) -> Vec<Shown> {
     let copy = directory();
     let log = copy.path().join("log");
     fs::create_dir(&log).unwrap();
@@ -211,7 +211,7 @@ fn logged(data: &Path, open: &[Known], gone: &[Known]) -> Vec<Told> {
         .map(|view| {
             let known = open.iter().find(|it| it.session == view.id.to_string());
             assert_eq!(known.map(|it| it.jobs), Some(view.jobs().count()));
-            Told {
+            Shown {
                 number: view.number.to_string(),
                 user: view.user.as_deref().unwrap_or_default().into(),
                 statement: view.current_job().map(|it| it.statement.to_string()),

@@ -95,7 +95,7 @@ fn the_terminal_is_asked_to_notify_when_a_command_has_ended_and_only_then() {
     assert!(!written().contains("\x1b]9;"), "{:?}", written());
     std::fs::write(&gate, "").unwrap();
     pane.wait_for("status 7");
-    wait_until("what failed is told", || {
+    wait_until("a failure is shown", || {
         written().contains("\x1b]9;failed: echo begun;")
     });
     assert!(
@@ -103,17 +103,17 @@ fn the_terminal_is_asked_to_notify_when_a_command_has_ended_and_only_then() {
         "it ends, and rings: {:?}",
         written()
     );
-    // Where the output goes elsewhere, it is still the terminal that is told. What is in the command
+    // Where the output goes elsewhere, it is still the terminal that gets it. What is in the command
     // cannot end the sequence.
     let line = "clear; rejoin run --notify -T -- printf 'a\\033b%s' \"$(printf '\\033]0;x\\007')\" > /dev/null";
     pane.line(line);
-    wait_until("what succeeded is told", || {
+    wait_until("a success is shown", || {
         written().contains("\x1b]9;done: printf")
     });
     let all = written();
-    let (_, told) = all.rsplit_once("\x1b]9;done: ").unwrap();
-    let (told, _) = told.split_once("\x1b\\\x07").unwrap();
-    assert!(!told.contains(char::is_control), "{told:?}");
+    let (_, shown) = all.rsplit_once("\x1b]9;done: ").unwrap();
+    let (shown, _) = shown.split_once("\x1b\\\x07").unwrap();
+    assert!(!shown.contains(char::is_control), "{shown:?}");
     // A person who leaves knows that the command goes on.
     pane.line("clear; rejoin run --notify sleep 1000");
     pane.wait_for("Ctrl-\\ d leaves");

@@ -192,7 +192,7 @@ fn an_empty_command_is_the_users_shell_with_job_control() {
 }
 
 #[test]
-fn a_program_is_told_that_its_terminal_has_another_size() {
+fn a_program_learns_that_its_terminal_has_another_size() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let statement = "trap 'stty size' WINCH; echo ready; while :; do sleep 0.05; done";
@@ -252,7 +252,7 @@ fn one_client_controls_a_terminal_and_another_can_take_the_control() {
 }
 
 #[test]
-fn merged_output_is_in_true_order_and_separate_streams_are_told_apart() {
+fn merged_output_is_in_true_order_and_separate_streams_are_distinguished() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let statement = "for i in 1 2 3 4 5 6 7 8 9 10; do echo out $i; echo err $i >&2; done";

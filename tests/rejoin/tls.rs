@@ -16,7 +16,7 @@ struct Encrypted {
     server: Server,
     authority: Authority,
     shown: Shown,
-    /// What clients are told to trust.
+    /// What clients trust.
     trusted: PathBuf,
     directory: TempDir,
 }
@@ -222,7 +222,7 @@ fn the_server_does_not_start_with_unusable_files() {
     let other = directory.path().join("other.pem");
     fs::write(&other, authority.vouch().key).unwrap();
     let other = other.to_str().unwrap();
-    for (arguments, told) in [
+    for (arguments, expected) in [
         (vec![cert, chain], "requires --tls-key"),
         (vec![of_key, key], "requires --tls-cert"),
         (vec![cert, missing, of_key, key], "cannot read"),
@@ -241,7 +241,7 @@ fn the_server_does_not_start_with_unusable_files() {
         all.extend(arguments);
         let (status, out, err) = outcome(&all);
         assert_eq!((status.code(), out.as_str()), (Some(1), ""), "{err}");
-        assert!(err.contains(told), "{told}: {err}");
+        assert!(err.contains(expected), "{expected}: {err}");
     }
     assert!(!data.exists(), "nothing was begun");
 }

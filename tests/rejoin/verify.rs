@@ -32,7 +32,7 @@ pub(crate) fn verify_json(directory: &Path) -> (Option<i32>, Value) {
     )
 }
 
-/// A server has run a job in each of two sessions, and has ended as told, or as a crash ends it.
+/// A server has run a job in each of two sessions, and has ended cleanly, or as a crash ends it.
 pub(crate) fn log_of_two_sessions(data: &Path, crashed: bool) -> [String; 2] {
     let mut server = Server::start(data, &[]);
     let sessions = [server.create(), server.create()];

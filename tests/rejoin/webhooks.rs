@@ -1,5 +1,5 @@
-//! Webhooks: a receiver that fails and comes back is told everything, once it takes it, and can check
-//! who told it.
+//! Webhooks: a receiver that fails and comes back gets everything, once it takes it, and can check
+//! who sent it.
 
 use crate::server::{Server, directory, outcome};
 use crate::shell::wait_until;
@@ -21,7 +21,7 @@ const SECRET: &str = "a secret of more than 24 bytes";
 
 /// A request as the receiver got it.
 #[derive(Clone, Debug)]
-struct Told {
+struct Delivery {
     path: String,
     headers: BTreeMap<String, String>,
     body: String,
@@ -29,7 +29,7 @@ struct Told {
     status: u16,
 }
 
-impl Told {
+impl Delivery {
     fn id(&self) -> &str {
         &self.headers["webhook-id"]
     }
@@ -43,7 +43,7 @@ impl Told {
 struct Receiver {
     port: u16,
     status: Arc<Mutex<u16>>,
-    told: Arc<Mutex<Vec<Told>>>,
+    delivered: Arc<Mutex<Vec<Delivery>>>,
 }
 
 impl Receiver {
@@ -52,16 +52,16 @@ impl Receiver {
         let receiver = Self {
             port: listener.local_addr().unwrap().port(),
             status: Arc::new(Mutex::new(status)),
-            told: Arc::default(),
+            delivered: Arc::default(),
         };
-        let (status, told) = (receiver.status.clone(), receiver.told.clone());
+        let (status, delivered) = (receiver.status.clone(), receiver.delivered.clone());
         // Ends with the test's process.
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let status = *status.lock().unwrap();
                 // A server that is killed leaves a request in the middle.
                 if let Some(request) = receive(stream.unwrap(), status) {
-                    told.lock().unwrap().push(request);
+                    delivered.lock().unwrap().push(request);
                 }
             }
         });
@@ -72,17 +72,17 @@ impl Receiver {
         *self.status.lock().unwrap() = status;
     }
 
-    fn told(&self) -> Vec<Told> {
-        self.told.lock().unwrap().clone()
+    fn deliveries(&self) -> Vec<Delivery> {
+        self.delivered.lock().unwrap().clone()
     }
 
-    fn taken(&self) -> Vec<Told> {
-        let told = self.told().into_iter();
-        told.filter(|it| it.status == 200).collect()
+    fn taken(&self) -> Vec<Delivery> {
+        let delivered = self.deliveries().into_iter();
+        delivered.filter(|it| it.status == 200).collect()
     }
 }
 
-fn receive(stream: TcpStream, status: u16) -> Option<Told> {
+fn receive(stream: TcpStream, status: u16) -> Option<Delivery> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
@@ -104,7 +104,7 @@ fn receive(stream: TcpStream, status: u16) -> Option<Told> {
     };
     let answer = format!("HTTP/1.1 {status} x\r\n{more}content-length: 0\r\n\r\n");
     reader.get_mut().write_all(answer.as_bytes()).ok()?;
-    Some(Told {
+    Some(Delivery {
         path,
         headers,
         body: String::from_utf8(body).ok()?,
@@ -160,7 +160,7 @@ fn metric(server: &Server, name: &str) -> u64 {
 }
 
 #[test]
-fn a_receiver_that_fails_is_told_once_it_takes_it_though_the_server_was_killed_meanwhile() {
+fn a_receiver_that_fails_gets_each_event_once_it_takes_it_though_the_server_was_killed_meanwhile() {
     let data = directory();
     let receiver = Receiver::start(503);
     let more = "attempts = 100\nconsole = 'https://rejoin.example/'";
@@ -177,7 +177,7 @@ fn a_receiver_that_fails_is_told_once_it_takes_it_though_the_server_was_killed_m
     );
     assert_eq!(patched.unwrap().status, 200);
     run(&server, 1, "exit 3");
-    wait_until("it has tried again", || receiver.told().len() >= 3);
+    wait_until("it has tried again", || receiver.deliveries().len() >= 3);
     post(
         &server,
         "/sessions/1/jobs",
@@ -188,21 +188,21 @@ fn a_receiver_that_fails_is_told_once_it_takes_it_though_the_server_was_killed_m
         shown.text().contains(r#""state":"running""#)
     });
     server.kill();
-    let before = receiver.told().len();
+    let before = receiver.deliveries().len();
     let mut server = Server::start(data.path(), &arguments);
     wait_until("it tries again after the restart", || {
-        receiver.told().len() > before + 1
+        receiver.deliveries().len() > before + 1
     });
     assert!(receiver.taken().is_empty());
-    let first = receiver.told()[0].id().to_owned();
+    let first = receiver.deliveries()[0].id().to_owned();
     assert!(
-        receiver.told().iter().all(|it| it.id() == first),
+        receiver.deliveries().iter().all(|it| it.id() == first),
         "the same ID, in order"
     );
     receiver.answer(200);
-    wait_until("both are told", || receiver.taken().len() >= 2);
+    wait_until("both are delivered", || receiver.taken().len() >= 2);
     run(&server, 1, "true");
-    wait_until("the next is told, too", || receiver.taken().len() >= 3);
+    wait_until("the next is delivered, too", || receiver.taken().len() >= 3);
     wait_until("that is on the disk", || {
         let id = receiver.taken()[2].id().to_owned();
         fs::read_to_string(data.path().join("notify-chat.json"))
@@ -215,7 +215,7 @@ fn a_receiver_that_fails_is_told_once_it_takes_it_though_the_server_was_killed_m
         .client()
         .request("DELETE", "/sessions/1", &[], b"")
         .unwrap();
-    wait_until("the end of the session is told", || {
+    wait_until("the end of the session is delivered", || {
         receiver.taken().len() >= 4
     });
 
@@ -226,9 +226,9 @@ fn a_receiver_that_fails_is_told_once_it_takes_it_though_the_server_was_killed_m
         ["job.failed", "job.lost", "job.finished", "session.closed"],
         "each once"
     );
-    let told = taken[0].json();
-    assert_eq!(told["id"], first.as_str());
-    let data = &told["data"];
+    let delivered = taken[0].json();
+    assert_eq!(delivered["id"], first.as_str());
+    let data = &delivered["data"];
     for (name, value) in [
         ("session", json!(1)),
         ("job", json!(1)),
@@ -277,19 +277,21 @@ fn what_waits_for_a_receiver_says_nothing_of_a_session_that_was_deleted_meanwhil
     let patched = client.request("PATCH", "/sessions/1", &headers, patch.as_bytes());
     assert_eq!(patched.unwrap().status, 200);
     run(&server, 1, "echo SECRET command; exit 3");
-    wait_until("it was tried", || !receiver.told().is_empty());
-    let id = receiver.told()[0].id().to_owned();
+    wait_until("it was tried", || !receiver.deliveries().is_empty());
+    let id = receiver.deliveries()[0].id().to_owned();
     let path = "/sessions/1/records";
     let deleted = server.client().request("DELETE", path, &[], b"").unwrap();
     assert!(deleted.status < 300, "{}", deleted.text());
-    let before = receiver.told().len();
+    let before = receiver.deliveries().len();
     // One attempt may have been on its way.
-    wait_until("it was tried again", || receiver.told().len() > before + 1);
+    wait_until("it was tried again", || {
+        receiver.deliveries().len() > before + 1
+    });
     receiver.answer(200);
-    wait_until("it is told", || !receiver.taken().is_empty());
-    let told = receiver.taken()[0].clone();
-    assert_eq!(told.id(), id);
-    let body = told.json();
+    wait_until("it is delivered", || !receiver.taken().is_empty());
+    let delivered = receiver.taken()[0].clone();
+    assert_eq!(delivered.id(), id);
+    let body = delivered.json();
     assert_eq!(body["type"], "job.failed");
     for (name, value) in [
         ("removed", json!(true)),
@@ -307,7 +309,7 @@ fn what_waits_for_a_receiver_says_nothing_of_a_session_that_was_deleted_meanwhil
 }
 
 #[test]
-fn a_webhook_is_told_of_what_it_asks_for_and_of_no_more() {
+fn a_webhook_gets_what_it_asks_for_and_no_more() {
     let data = directory();
     let receiver = Receiver::start(200);
     let more = "events = ['job-failed']\nlonger-than = '300ms'\nstatement = false\nlabels = {env = 'live'}";
@@ -328,15 +330,18 @@ fn a_webhook_is_told_of_what_it_asks_for_and_of_no_more() {
         run(&server, number, "sleep 0.4");
         run(&server, number, "sleep 0.4; exit 9");
     }
-    wait_until("it is told", || !receiver.told().is_empty());
-    // What was not told would have been told before this.
+    wait_until("it is delivered", || !receiver.deliveries().is_empty());
+    // What was not sent would have been sent before this.
     run(&server, 2, "sleep 0.4; exit 8");
-    wait_until("it is told of the last", || receiver.told().len() >= 2);
-    let told: Vec<_> = receiver.told().iter().map(Told::json).collect();
-    let statuses: Vec<_> = told.iter().map(|it| it["data"]["status"].clone()).collect();
+    wait_until("it has the last", || receiver.deliveries().len() >= 2);
+    let delivered: Vec<_> = receiver.deliveries().iter().map(Delivery::json).collect();
+    let statuses: Vec<_> = delivered
+        .iter()
+        .map(|it| it["data"]["status"].clone())
+        .collect();
     assert_eq!(statuses, [json!(9), json!(8)]);
-    assert!(told[0]["data"].get("statement").is_none());
-    assert_eq!(told[0]["data"]["session"], 2);
+    assert!(delivered[0]["data"].get("statement").is_none());
+    assert_eq!(delivered[0]["data"]["session"], 2);
 }
 
 #[test]
@@ -356,12 +361,17 @@ fn private_addresses_and_redirects_are_not_followed_and_an_event_is_given_up_at_
     let given_up = r#"rejoin_webhook_messages_total{result="given-up"} "#;
     wait_until("both are given up", || metric(&server, given_up) == 2);
     assert_eq!(metric(&server, "rejoin_webhook_failures_total "), 4);
-    let told = receiver.told();
-    assert_eq!(told.len(), 2, "only that which may be told here");
-    assert!(told.iter().all(|it| it.path == "/hook"), "{told:?}");
+    let delivered = receiver.deliveries();
+    assert_eq!(delivered.len(), 2, "only that which may be delivered here");
+    assert!(
+        delivered.iter().all(|it| it.path == "/hook"),
+        "{delivered:?}"
+    );
     receiver.answer(200);
     run(&server, 1, "exit 5");
-    wait_until("the next event is told", || !receiver.taken().is_empty());
+    wait_until("the next event is delivered", || {
+        !receiver.taken().is_empty()
+    });
     assert_eq!(receiver.taken()[0].json()["data"]["status"], 5);
 }
 

@@ -10,7 +10,7 @@ use crate::limits::{NODES, SILENT_BEATS};
 use std::collections::BTreeMap;
 
 /// The beats of the other nodes, as one node observes them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Beats {
     /// Own beats that were written in a row.
     row: u64,
@@ -19,6 +19,13 @@ pub struct Beats {
     nodes: BTreeMap<NodeName, Seen>,
     /// The claims of logs, with how many own beats there had been when each was first seen.
     claims: BTreeMap<u8, (Claim, u64)>,
+    patience: u64,
+}
+
+impl Default for Beats {
+    fn default() -> Self {
+        Self::patient(SILENT_BEATS)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +40,25 @@ impl Beats {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// As [`new`](Self::new), but a node is held for dead only when it was silent for `patience` beats, at
+    /// least [`SILENT_BEATS`].
+    #[must_use]
+    pub fn patient(patience: u64) -> Self {
+        Self {
+            row: 0,
+            all: 0,
+            nodes: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            patience: patience.max(SILENT_BEATS),
+        }
+    }
+
+    /// For how many own beats in a row another node must have been silent until it is held for dead.
+    #[must_use]
+    pub fn patience(&self) -> u64 {
+        self.patience
     }
 
     /// A second has passed. `seen` are the revisions of the other nodes' beats, read from the
@@ -118,7 +144,12 @@ impl Beats {
         let live = self
             .nodes
             .iter()
-            .filter(|(_, seen)| seen.silent < SILENT_BEATS);
+            .filter(|(_, seen)| seen.silent < self.patience);
         live.map(|(name, _)| name)
+    }
+
+    /// The other nodes that have a beat, also those that are held for dead.
+    pub fn known(&self) -> impl Iterator<Item = &NodeName> {
+        self.nodes.keys()
     }
 }

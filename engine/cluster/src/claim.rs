@@ -1,7 +1,7 @@
 //! Who says to own a log, and who should claim it.
 
 use crate::beats::Beats;
-use crate::limits::{CLAIM_BYTES, NODE_NAME_BYTES, SILENT_BEATS};
+use crate::limits::{CLAIM_BYTES, NODE_NAME_BYTES};
 use rejoin_log::segment::checksum;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -170,7 +170,10 @@ pub fn should_claim(
         return claim.process == Some(process) || !has_owned;
     }
     let silence = beats.silence_since(number, claim);
-    silence >= SILENT_BEATS.saturating_add(rank(number, &claim.home, me, beats))
+    silence
+        >= beats
+            .patience()
+            .saturating_add(rank(number, &claim.home, me, beats))
 }
 
 /// How many live nodes should claim the log before `me`.

@@ -2,6 +2,7 @@
 
 use crate::limits::CLAIM_BYTES;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The entry of the cluster: what can't change after it was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +24,13 @@ pub struct NodeEntry {
     pub services: Vec<String>,
     /// Grows with each beat of this process.
     pub beat: u64,
+    /// A keyed code of its accounts: nodes with the same one accept each other's logins. None: it has no login key,
+    /// or is of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accounts: Option<String>,
+    /// How many records it has of each log.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub copies: BTreeMap<u8, u64>,
 }
 
 /// The key of the cluster's entry.
@@ -68,11 +76,29 @@ mod tests {
             version: "1.2.3".to_owned(),
             services: vec!["shell".to_owned()],
             beat: 7,
+            accounts: None,
+            copies: BTreeMap::new(),
         };
         let encoded = br#"{"log":2,"version":"1.2.3","services":["shell"],"beat":7}"#;
         assert_eq!(node.encode(), encoded);
+        let copies =
+            br#"{"log":2,"version":"1.2.3","services":["shell"],"beat":7,"copies":{"0":5,"2":9}}"#;
+        let with_copies = NodeEntry {
+            copies: BTreeMap::from([(0, 5), (2, 9)]),
+            ..node.clone()
+        };
+        assert_eq!(with_copies.encode(), copies);
+        assert_eq!(NodeEntry::decode(copies), Some(with_copies));
         let later = br#"{"log":2,"version":"1.2.3","services":["shell"],"beat":7,"sea":1}"#;
-        assert_eq!(NodeEntry::decode(later), Some(node));
+        assert_eq!(NodeEntry::decode(later).as_ref(), Some(&node));
+        let marked = NodeEntry {
+            accounts: Some("0a".to_owned()),
+            ..node
+        };
+        let encoded =
+            br#"{"log":2,"version":"1.2.3","services":["shell"],"beat":7,"accounts":"0a"}"#;
+        assert_eq!(marked.encode(), encoded);
+        assert_eq!(NodeEntry::decode(encoded), Some(marked));
         for other in [&b""[..], b"{}", b"[]", &[b' '; CLAIM_BYTES + 1]] {
             assert_eq!(NodeEntry::decode(other), None);
             assert_eq!(ClusterEntry::decode(other), None);

@@ -391,6 +391,22 @@ impl Event {
         }
     }
 
+    /// How its job runs and who sees it, in the events that say so.
+    pub fn mode(&self) -> Option<JobMode> {
+        match self {
+            Self::JobSubmitted { mode, .. }
+            | Self::InputWritten { mode, .. }
+            | Self::InputHidden { mode, .. }
+            | Self::LeftoversChosen { mode, .. }
+            | Self::TerminalResized { mode, .. }
+            | Self::ControllerChanged { mode, .. }
+            | Self::ScreenCaptured { mode, .. }
+            | Self::ResultEmitted { mode, .. }
+            | Self::JobFinished { mode, .. } => Some(*mode),
+            _ => None,
+        }
+    }
+
     /// The job that the event is about, if any.
     pub(crate) fn job(&self) -> Option<JobId> {
         match self {

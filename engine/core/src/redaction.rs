@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn sequences_are_sorted_and_told_once() {
+    fn sequences_are_sorted_and_each_is_there_once() {
         let records = vec![Sequence(9), Sequence(2), Sequence(9)];
         assert_eq!(*sorted(records), [Sequence(2), Sequence(9)]);
     }

@@ -113,3 +113,27 @@ pub(crate) struct VarzConfig {
     #[serde(default)]
     pub(crate) sync_always: bool,
 }
+
+/// What `/jsz` says about all servers.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Jsz {
+    pub(crate) meta_cluster: Option<MetaCluster>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct MetaCluster {
+    /// The name of the server that leads the others.
+    #[serde(default)]
+    pub(crate) leader: String,
+    /// The others, as far as this server knows.
+    #[serde(default)]
+    pub(crate) replicas: Vec<MetaReplica>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct MetaReplica {
+    #[serde(default)]
+    pub(crate) current: bool,
+    #[serde(default)]
+    pub(crate) offline: bool,
+}

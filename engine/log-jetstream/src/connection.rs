@@ -2,9 +2,10 @@
 //!
 //! The client's runtime has a thread of its own, which all that uses the connection shares.
 
+use crate::api::StreamAnswer;
 use crate::gates::{check_payload, check_version};
 use crate::jetstream::ConnectError;
-use crate::limits::{ANSWER, ANSWERS_AT_ONCE};
+use crate::limits::{ANSWER, ANSWERS_AT_ONCE, PING};
 use async_nats::client::RequestErrorKind;
 use async_nats::{Client, ConnectOptions, Request};
 use futures::StreamExt;
@@ -128,6 +129,9 @@ impl Connection {
         });
         let mut options = ConnectOptions::new()
             .name("rejoin")
+            .ping_interval(PING)
+            // For each try to connect, too: whoever uses the connection says when it is away.
+            .event_callback(async |event| tracing::debug!(%event, "the connection to NATS"))
             .connection_timeout(ANSWER)
             .request_timeout(Some(ANSWER));
         options = match settings.access.clone() {
@@ -249,13 +253,38 @@ impl Connection {
         Ok(Answering { _stop: stop })
     }
 
+    /// The sequence of the last message in the stream of a log. None: the servers did not answer.
+    #[must_use]
+    pub fn last_sequence(&self, cluster: &NodeName, log: u8) -> Option<u64> {
+        let stream = stream_name(cluster, log);
+        let asked = self
+            .client
+            .send_request(format!("$JS.API.STREAM.INFO.{stream}"), Request::new());
+        let answer = self.handle.block_on(asked).ok()?;
+        let answer: StreamAnswer = serde_json::from_slice(&answer.payload).ok()?;
+        Some(answer.state?.last_seq)
+    }
+
     /// Notices that something is about to be appended to the stream of a log, by any node.
     ///
     /// # Errors
     ///
     /// If the connection is closed.
     pub fn notice(&self, cluster: &NodeName, log: u8) -> Result<Notices, ConnectError> {
-        let subscribing = self.client.subscribe(log_subject(cluster, log));
+        self.notice_subject(log_subject(cluster, log))
+    }
+
+    /// Notices that an entry of the key-value store of a cluster is about to be written, by any node.
+    ///
+    /// # Errors
+    ///
+    /// If the connection is closed.
+    pub fn notice_entry(&self, cluster: &NodeName, key: &str) -> Result<Notices, ConnectError> {
+        self.notice_subject(format!("$KV.{}.{key}", bucket(cluster)))
+    }
+
+    fn notice_subject(&self, subject: String) -> Result<Notices, ConnectError> {
+        let subscribing = self.client.subscribe(subject);
         let subscribed = self.handle.block_on(subscribing);
         let mut messages = subscribed.map_err(|error| ConnectError::Unreachable {
             servers: "the present connection".to_owned(),
@@ -311,8 +340,17 @@ impl Notices {
     }
 }
 
+pub(crate) fn stream_name(cluster: &NodeName, log: u8) -> String {
+    format!("REJOIN-{cluster}-{log}")
+}
+
 pub(crate) fn log_subject(cluster: &NodeName, log: u8) -> String {
     format!("rejoin.{cluster}.log.{log}")
+}
+
+/// The name of the key-value store.
+pub(crate) fn bucket(cluster: &NodeName) -> String {
+    format!("REJOIN-{cluster}")
 }
 
 /// With the term, so that a former owner that wakes up is asked nothing.

@@ -1,7 +1,8 @@
 //! What servers must be like, so that what they acknowledge is kept.
 
-use crate::api::{StreamConfig, Varz};
+use crate::api::{Jsz, StreamConfig, Varz};
 use crate::limits::{ANSWER, LEAST_PAYLOAD, VARZ_BYTES};
+use serde::de::DeserializeOwned;
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 
@@ -22,8 +23,9 @@ pub enum ServerFault {
     },
     /// It could not be found out whether a server syncs.
     #[error(
-        "server {server} did not say whether it syncs ({reason}): set `http` in its configuration, and \
-         name that address as its monitoring"
+        "server {server} did not say whether it syncs ({reason}), and the other servers don't say that it is \
+         away: set `http` in its configuration, and name that address as its monitoring. If it has just gone, \
+         they know after some seconds"
     )]
     SyncUnknown {
         /// Its address.
@@ -96,7 +98,8 @@ pub enum SyncProof {
     NotRequired,
 }
 
-/// Asks each server whether it syncs, and for its version.
+/// Asks each server whether it syncs, and for its version. One that is away can't be asked, and must not keep
+/// nodes from starting.
 pub(crate) fn check_sync(proof: &SyncProof, replicas: usize) -> Result<(), ServerFault> {
     let SyncProof::Monitoring(addresses) = proof else {
         tracing::warn!("the log's servers need not sync: a power failure may take everything");
@@ -108,28 +111,92 @@ pub(crate) fn check_sync(proof: &SyncProof, replicas: usize) -> Result<(), Serve
             replicas,
         });
     }
+    let (mut names, mut silent) = (Vec::new(), Vec::new());
     for address in addresses {
-        let varz = varz(address).map_err(|reason| ServerFault::SyncUnknown {
-            server: address.clone(),
-            reason,
-        })?;
+        let varz = match varz(address) {
+            Ok(varz) => varz,
+            Err(reason) => {
+                silent.push(ServerFault::SyncUnknown {
+                    server: address.clone(),
+                    reason,
+                });
+                continue;
+            }
+        };
         let server = format!("{} at {address}", varz.server_name);
         check_version(&server, &varz.version)?;
         if !varz.jetstream.config.is_some_and(|it| it.sync_always) {
             return Err(ServerFault::NotSynced { server });
         }
+        names.push((varz.server_name, address));
+    }
+    let Some(first) = silent.first() else {
+        return Ok(());
+    };
+    // A server that is away acknowledges nothing. One that only its monitoring is missing of might.
+    if away(&names) < silent.len() {
+        return Err(first.clone());
+    }
+    for fault in silent {
+        tracing::warn!(%fault, "a server of NATS is away, and was not asked whether it syncs");
     }
     Ok(())
 }
 
+/// What a server says of itself at its monitoring address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerReport {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Whether it syncs what it acknowledges.
+    pub syncs: bool,
+}
+
+/// Asks a server at its monitoring address (`host:port`) how it is. Blocks for some seconds at most.
+///
+/// # Errors
+///
+/// Why there is no answer.
+pub fn ask_server(address: &str) -> Result<ServerReport, String> {
+    let varz = varz(address)?;
+    Ok(ServerReport {
+        name: varz.server_name,
+        version: varz.version,
+        syncs: varz.jetstream.config.is_some_and(|it| it.sync_always),
+    })
+}
+
+/// How many servers are away, as the one says that leads all of them. 0 if none of those that answer does.
+fn away(answering: &[(String, &String)]) -> usize {
+    let said: Vec<_> = answering
+        .iter()
+        .filter_map(|(name, address)| {
+            let answer: Jsz = monitoring(address, "/jsz").ok()?;
+            Some((name, answer.meta_cluster?))
+        })
+        .collect();
+    let leader = said.into_iter().find(|(name, meta)| meta.leader == **name);
+    leader.map_or(0, |(_, meta)| {
+        let others = meta.replicas.iter();
+        others.filter(|it| it.offline || !it.current).count()
+    })
+}
+
 fn varz(address: &str) -> Result<Varz, String> {
+    monitoring(address, "/varz")
+}
+
+/// What a server answers at its monitoring address.
+fn monitoring<T: DeserializeOwned>(address: &str, path: &str) -> Result<T, String> {
     let said = |error: std::io::Error| error.to_string();
     let mut addresses = address.to_socket_addrs().map_err(said)?;
     let socket = addresses.next().ok_or("the address has no server")?;
     let mut stream = TcpStream::connect_timeout(&socket, ANSWER).map_err(said)?;
     stream.set_read_timeout(Some(ANSWER)).map_err(said)?;
     stream.set_write_timeout(Some(ANSWER)).map_err(said)?;
-    let request = format!("GET /varz HTTP/1.0\r\nHost: {address}\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
     stream.write_all(request.as_bytes()).map_err(said)?;
     let mut answer = Vec::new();
     let mut limited = stream.take(VARZ_BYTES);

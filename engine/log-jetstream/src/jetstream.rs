@@ -7,9 +7,9 @@ use crate::api::{
     MessageAnswer, NEVER_STORED, NO_MESSAGE, NO_STREAM, NOT_REPLICATED, PublishAnswer,
     StreamAnswer, StreamConfig, StreamState, WRONG_LAST,
 };
-use crate::connection::{Connection, ConnectionSettings, log_subject};
+use crate::connection::{Connection, ConnectionSettings, bucket, log_subject, stream_name};
 use crate::gates::{ServerFault, SyncProof, check_stream, check_sync};
-use crate::limits::{ANSWER, OPENING, REPLICAS_ASKED, TAIL_BYTES, TAIL_MESSAGES};
+use crate::limits::{ANSWER, CUT_OFF, OPENING, REPLICAS_ASKED, TAIL_BYTES, TAIL_MESSAGES};
 use crate::patience::Patience;
 use async_nats::client::RequestErrorKind;
 use async_nats::{Client, HeaderMap, Request};
@@ -79,6 +79,8 @@ pub struct JetStream {
     /// Tells the batches of this connection from those of others.
     batch_prefix: String,
     begun: Instant,
+    /// Since when no entry could be read, on the same stopwatch.
+    unanswered_since: Option<Duration>,
 }
 
 impl fmt::Debug for JetStream {
@@ -132,13 +134,14 @@ impl JetStream {
             client: connection.client.clone(),
             handle: connection.handle.clone(),
             connection: connection.clone(),
-            stream: format!("REJOIN-{cluster}-{number}"),
+            stream: stream_name(cluster, number),
             subject: log_subject(cluster, number),
-            bucket: format!("REJOIN-{cluster}"),
+            bucket: bucket(cluster),
             log: new_id,
             batches: 0,
             batch_prefix: new_id.to_string(),
             begun: begin(),
+            unanswered_since: None,
         };
         connection.log = connection.ensure_streams(settings.replicas, new_id, has_records)?;
         Ok(connection)
@@ -275,6 +278,23 @@ impl JetStream {
                 Published::TooLarge
             }
             Err(_) => Published::Unknown,
+        }
+    }
+
+    /// A server that is cut off from the others answers pings, and nothing else. Each node reads entries every
+    /// second, so it is those that show it.
+    fn note(&mut self, is_answered: bool) {
+        let now = self.begun.elapsed();
+        if is_answered {
+            self.unanswered_since = None;
+            return;
+        }
+        let since = *self.unanswered_since.get_or_insert(now);
+        if now.saturating_sub(since) >= CUT_OFF {
+            tracing::info!("leaves a NATS server that has not answered for long");
+            // If there is no connection, one is being made.
+            let _ = self.handle.block_on(self.client.force_reconnect());
+            self.unanswered_since = Some(now);
         }
     }
 
@@ -471,7 +491,9 @@ impl LogServer for JetStream {
     fn read(&mut self, key: &str) -> Option<Option<Entry>> {
         let subject = format!("$KV.{}.{key}", self.bucket);
         let body = BTreeMap::from([("last_by_subj", subject)]);
-        let answer = self.message(&format!("KV_{}", self.bucket), &body)?;
+        let answer: Option<MessageAnswer> = self.message(&format!("KV_{}", self.bucket), &body);
+        self.note(answer.is_some());
+        let answer = answer?;
         match (answer.message, answer.error) {
             (Some(message), _) => Some(Some(Entry {
                 revision: message.seq,

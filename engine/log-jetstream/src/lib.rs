@@ -43,7 +43,7 @@ mod patience;
 pub use connection::{Access, Answering, AskError, Connection, ConnectionSettings, Notices};
 pub use follower::{Follower, NotTaken, Taken};
 #[cfg(feature = "nats")]
-pub use gates::{ServerFault, SyncProof};
+pub use gates::{ServerFault, ServerReport, SyncProof, ask_server};
 #[cfg(feature = "nats")]
 pub use jetstream::{ConnectError, JetStream, JetStreamSettings};
 pub use log::{StopAppends, StreamLog};

@@ -6,6 +6,15 @@ use std::time::Duration;
 /// found out by reading.
 pub(crate) const ANSWER: Duration = Duration::from_secs(2);
 
+/// How often a server that says nothing is asked whether it is there. After three of these without an answer,
+/// the client connects to another one. A server that hangs, or is cut off, ends no connection by itself, and other
+/// nodes take the logs of a node that does not beat for six seconds.
+pub(crate) const PING: Duration = Duration::from_secs(1);
+
+/// After how long without an answer from JetStream the client connects to another server. Longer than any
+/// election: until that is over, no server answers.
+pub(crate) const CUT_OFF: Duration = Duration::from_secs(12);
+
 /// The pause before the next try of what was not answered.
 pub(crate) const PAUSE: Duration = Duration::from_millis(15);
 

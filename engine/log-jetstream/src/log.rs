@@ -121,7 +121,7 @@ impl<S: LogServer + Send> StreamLog<S> {
                     }
                     pauses = pauses.saturating_add(1);
                     if pauses == 20 {
-                        tracing::warn!(log = self.number, "waiting for the log's servers");
+                        tracing::debug!(log = self.number, "waiting for the log's servers");
                     }
                     self.server.pause(PAUSE);
                 }

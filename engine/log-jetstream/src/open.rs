@@ -456,6 +456,11 @@ impl<S: LogServer + Send> Opening<S> {
             // The replica that answered has lost some. Another may have them.
             let missing = chain.link().number.saturating_add(1);
             let (_, encoded) = self.message(missing)?;
+            tracing::warn!(
+                log = self.options.number,
+                sequence = missing,
+                "a server has lost a message that another server has"
+            );
             self.follow(chain, missing, &encoded, take)?;
         }
         self.follow(chain, sequence, encoded, take)

@@ -1,13 +1,14 @@
 //! Beats, and reads the claims of all logs: once a second.
 
 use crate::driver::Driver;
-use crate::limits::{BEAT, LOGS, READINGS};
+use crate::limits::{ACCOUNTS_BEATS, BEAT, LOGS, LOST_BEATS, READINGS};
 use crate::surroundings::{Server, Thread};
 use crate::{Shared, lock};
 use rejoin_cluster::{Claim, LogServer, NodeEntry, NodeName, Written, claim_key, node_key};
 use rejoin_engine::Engine;
+use rejoin_engine::peers::LogActivity;
 use rejoin_log_jetstream::Follower;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -24,18 +25,20 @@ pub(crate) fn run(
         revision: None,
         count: 0,
     };
+    let mut contact = Contact::default();
+    *lock(&shared.answered) = Some(shared.stopwatch.now());
     loop {
         if !shared.is_silent.load(Ordering::Acquire) {
             let seen = beat.write(shared, engine, &mut entries);
-            match seen {
-                Some(_) => shared.unanswered_beats.store(0, Ordering::Release),
-                None => drop(shared.unanswered_beats.fetch_add(1, Ordering::AcqRel)),
-            }
-            // A driver that reads a log to its end takes it back.
-            for status in lock(&shared.logs).values_mut() {
-                status.beats_behind = status.beats_behind.saturating_add(1);
-            }
+            contact.note(shared, seen.is_some());
             lock(&shared.beats).observe(seen.as_deref());
+            if let Some(seen) = seen {
+                read_entries(shared, &mut entries, &seen);
+                // A change of the accounts has reached all beats.
+                if beat.count.checked_rem(ACCOUNTS_BEATS) == Some(0) {
+                    compare_accounts(shared);
+                }
+            }
         }
         let mut must_read = true;
         for _ in 0..READINGS {
@@ -43,6 +46,7 @@ pub(crate) fn run(
                 for log in read_claims(shared, &mut entries) {
                     drive(&mut drivers, shared, engine, log, None);
                 }
+                note_ends(shared);
             }
             shared.pause(BEAT / READINGS);
             if shared.is_leaving() {
@@ -81,6 +85,67 @@ fn drive(
     }
 }
 
+/// Whether the servers answer, said when it changes.
+#[derive(Default)]
+struct Contact {
+    unanswered_beats: u64,
+}
+
+impl Contact {
+    fn note(&mut self, shared: &Shared, is_answered: bool) {
+        if is_answered {
+            let silence = shared.unanswered().as_secs();
+            *lock(&shared.answered) = Some(shared.stopwatch.now());
+            if self.unanswered_beats >= LOST_BEATS {
+                tracing::info!(seconds = silence, "the NATS servers answer again");
+            }
+            self.unanswered_beats = 0;
+            return;
+        }
+        self.unanswered_beats = self.unanswered_beats.saturating_add(1);
+        if self.unanswered_beats == LOST_BEATS {
+            tracing::warn!(
+                "the NATS servers do not answer: commands wait, and other nodes may take the sessions"
+            );
+        }
+    }
+}
+
+/// What the other nodes say of themselves, for operators. One that can't be read now stays as it was.
+fn read_entries(shared: &Shared, entries: &mut Server, seen: &[(NodeName, u64)]) {
+    lock(&shared.entries).retain(|node, _| seen.iter().any(|(other, _)| other == node));
+    for (node, _) in seen {
+        let Some(found) = entries.read(&node_key(node)) else {
+            return;
+        };
+        if let Some(entry) = found.and_then(|it| NodeEntry::decode(&it.value)) {
+            lock(&shared.entries).insert(node.clone(), entry);
+        }
+    }
+}
+
+/// How long each log is, as its writer has said: a node that has as many records is not behind.
+fn note_ends(shared: &Shared) {
+    let said: Vec<_> = {
+        let (claims, entries) = (lock(&shared.claims), lock(&shared.entries));
+        let end = |(log, claim): (&u8, &Claim)| {
+            let entry = entries.get(claim.owner.as_ref()?)?;
+            Some((*log, *entry.copies.get(log)?))
+        };
+        claims.iter().filter_map(end).collect()
+    };
+    for (log, end) in said {
+        let mut has_all = false;
+        shared.note(log, |status| {
+            status.end = end;
+            has_all = status.position >= end && status.activity == LogActivity::Following;
+        });
+        if has_all {
+            shared.is_whole(log);
+        }
+    }
+}
+
 /// The claims of all logs as they are now, for all threads. Returns which logs there are.
 fn read_claims(shared: &Shared, entries: &mut Server) -> Vec<u8> {
     let waiting = std::mem::take(&mut lock(&shared.reading).0);
@@ -89,9 +154,7 @@ fn read_claims(shared: &Shared, entries: &mut Server) -> Vec<u8> {
         let read = entries.read(&claim_key(log));
         has_answered = read.is_some();
         // Homes are given out in order.
-        let Some(Some(entry)) = read else {
-            break;
-        };
+        let Some(Some(entry)) = read else { break };
         if let Some(claim) = Claim::decode(&entry.value) {
             lock(&shared.beats).watch(log, &claim);
             lock(&shared.claims).insert(log, claim);
@@ -103,6 +166,35 @@ fn read_claims(shared: &Shared, entries: &mut Server) -> Vec<u8> {
         let _ = waiting.send(has_answered);
     }
     logs
+}
+
+/// Looks which nodes have other accounts than this one, or another key of logins, and says so when that changes.
+fn compare_accounts(shared: &Shared) {
+    let own = lock(&shared.accounts_mark).clone();
+    let others: BTreeSet<NodeName> = {
+        let entries = lock(&shared.entries);
+        let others = entries.iter().filter(|(_, entry)| entry.accounts != own);
+        others.map(|(node, _)| node.clone()).collect()
+    };
+    let mut known = lock(&shared.other_accounts);
+    for node in others.difference(&known) {
+        tracing::warn!(
+            %node,
+            "another node has other accounts or another login key: who is logged in here may not be there"
+        );
+    }
+    for node in known.difference(&others) {
+        tracing::info!(%node, "another node has the same accounts and login key again, or has ended");
+    }
+    *known = others;
+}
+
+/// How many records this node has of each log.
+fn copies(shared: &Shared) -> BTreeMap<u8, u64> {
+    let logs = lock(&shared.logs);
+    logs.iter()
+        .map(|(log, state)| (*log, state.status.position))
+        .collect()
 }
 
 struct Beat {
@@ -120,12 +212,18 @@ impl Beat {
         entries: &mut Server,
     ) -> Option<Vec<(NodeName, u64)>> {
         let key = node_key(&shared.member.node);
+        if self.count.checked_rem(ACCOUNTS_BEATS) == Some(0) {
+            let mark = shared.accounts.get().and_then(|mark| mark());
+            *lock(&shared.accounts_mark) = mark;
+        }
         self.count = self.count.saturating_add(1);
         let entry = NodeEntry {
             log: shared.home,
             version: shared.member.version.clone(),
             services: engine.services().map(ToString::to_string).collect(),
             beat: self.count,
+            accounts: lock(&shared.accounts_mark).clone(),
+            copies: copies(shared),
         };
         let expected = match self.revision {
             Some(revision) => revision,

@@ -2,14 +2,15 @@
 
 use crate::limits::{AFTER_NOTICE, NOTICE, REOPEN};
 use crate::surroundings::{Noticing, Server};
+use crate::watched_log::{Appends, WatchedLog};
 use crate::{Shared, join, lock};
 use futures::future::{Either, FutureExt, select};
 use rejoin_cluster::{Claim, NodeName, should_claim};
 use rejoin_core::NodeTerm;
-use rejoin_engine::Engine;
-use rejoin_engine::peers::PeerRequest;
+use rejoin_engine::peers::{LogActivity, PeerRequest};
+use rejoin_engine::{Engine, Unavailable};
 use rejoin_log::Log;
-use rejoin_log_jetstream::{Follower, NotTaken, Taken};
+use rejoin_log_jetstream::{Follower, NotTaken, StreamOpenError, Taken};
 use std::any::Any;
 use std::pin::pin;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub(crate) struct Driver {
     /// The home, which the engine follows from the start.
     first: Option<Follower<Server>>,
     has_owned: bool,
+    /// Why it could not be followed the last time.
+    fault: Option<String>,
 }
 
 /// Why a log is no longer followed.
@@ -49,20 +52,30 @@ impl Driver {
             log,
             first,
             has_owned: false,
+            fault: None,
         }
     }
 
     pub(crate) fn run(mut self) {
+        // From here on it is behind for as long as it is not.
+        self.shared.is_whole(self.log);
         while !self.shared.is_leaving() {
             let fault = match self.once() {
                 Ok(()) => None,
                 Err(fault) => {
                     let log = self.log;
-                    tracing::warn!(log, %fault, "cannot follow a log, and opens it again");
+                    // Once, however often it is tried.
+                    match self.fault.as_ref() == Some(&fault) {
+                        true => tracing::debug!(log, %fault, "still cannot follow a log"),
+                        false => {
+                            tracing::warn!(log, %fault, "cannot follow a log, and opens it again")
+                        }
+                    }
                     Some(fault)
                 }
             };
             let has_failed = fault.is_some();
+            self.fault = fault.clone();
             self.shared.note(self.log, |status| status.fault = fault);
             if has_failed {
                 self.shared.pause(REOPEN);
@@ -85,6 +98,7 @@ impl Driver {
     }
 
     fn open(&self) -> Result<Follower<Server>, String> {
+        self.does(LogActivity::Opening);
         let opened = join::open(&self.shared.member, &*self.shared.surroundings, self.log);
         let opened = opened.map_err(|error| error.to_string())?;
         let (follower, projection, _) = opened.into_parts();
@@ -95,7 +109,20 @@ impl Driver {
         Ok(follower)
     }
 
-    fn follow(&self, mut follower: Follower<Server>, notices: &dyn Noticing) -> Left {
+    /// Notes what this node does with the log.
+    fn does(&self, activity: LogActivity) {
+        self.shared
+            .note(self.log, |status| status.activity = activity);
+    }
+
+    fn follow(&mut self, mut follower: Follower<Server>, notices: &dyn Noticing) -> Left {
+        self.does(LogActivity::Following);
+        let position = follower.position();
+        self.shared.note(self.log, |status| {
+            status.position = position;
+            status.fault = None;
+        });
+        self.fault = None;
         let mut pauses = AFTER_NOTICE.iter();
         loop {
             if self.shared.is_leaving() {
@@ -109,7 +136,7 @@ impl Driver {
             let has_answered = read.is_some();
             let records = read.unwrap_or_default();
             if has_answered && records.is_empty() {
-                self.shared.note(self.log, |status| status.beats_behind = 0);
+                self.shared.is_whole(self.log);
             }
             if !records.is_empty() {
                 if let Err(error) = self.engine.tail(self.log, before, &records) {
@@ -130,7 +157,17 @@ impl Driver {
                             follower: same,
                             ..
                         } = *not;
-                        tracing::warn!(log = self.log, %error, "could not take a log");
+                        match error {
+                            // The log has a writer.
+                            StreamOpenError::Lost => {
+                                tracing::debug!(
+                                    log = self.log,
+                                    "another node has taken the log first"
+                                );
+                            }
+                            error => tracing::warn!(log = self.log, %error, "could not take a log"),
+                        }
+                        self.does(LogActivity::Following);
                         follower = same;
                         self.shared.pause(REOPEN);
                         continue;
@@ -160,6 +197,7 @@ impl Driver {
         &self,
         follower: Follower<Server>,
     ) -> Result<Box<Taken<Server>>, Box<NotTaken<Server>>> {
+        self.does(LogActivity::Taking);
         let before = follower.position();
         // What this node knows of the claim is up to a second old.
         let taken = follower.take(&|claim| self.should_take(claim));
@@ -176,23 +214,25 @@ impl Driver {
     /// Writes the log until another node has taken it, it fails, or this node leaves or gives it back.
     fn own(&mut self, taken: Taken<Server>, before: &Claim) -> Result<(), String> {
         let (me, log) = (&self.shared.member.node, self.log);
-        let (term, stop) = (taken.log.term(), taken.log.stop_appends());
+        let term = taken.log.term();
+        let appends = self.shared.appends_of(taken.log.stop_appends());
         let position = self
             .engine
             .position(log)
             .ok_or("its records can't be read")?;
-        lock(&self.shared.appends).insert(log, stop);
+        lock(&self.shared.appends).insert(log, appends.clone());
         let is_from_another = match &taken.from {
             Some(writer) => writer != me,
             None => before.home != *me,
         };
-        let by = is_from_another.then(|| {
+        // What ran here when this process lost the log has ended.
+        let by = (is_from_another || self.has_owned).then(|| {
             Arc::new(NodeTerm {
                 node: me.as_str().into(),
                 term,
             })
         });
-        let opened: Box<dyn Log> = Box::new(taken.log);
+        let opened: Box<dyn Log> = Box::new(WatchedLog::new(taken.log, appends.clone()));
         let owned = self.engine.own(log, opened, position, by);
         if let Err(error) = owned {
             lock(&self.shared.appends).remove(&log);
@@ -205,15 +245,19 @@ impl Driver {
         self.claimed(term);
         let is_takeover = is_from_another && before.home != *me;
         self.shared.note(log, |status| {
-            status.beats_behind = 0;
+            status.activity = LogActivity::Writing;
+            status.position = self.engine.position(log).unwrap_or(position);
             status.takeovers = status.takeovers.saturating_add(u64::from(is_takeover));
         });
-        tracing::info!(log, term, "writes a log");
+        match taken.from.filter(|writer| writer != me) {
+            Some(from) => tracing::info!(log, node = %me, term, %from, "has taken a log over"),
+            None => tracing::info!(log, node = %me, term, "writes a log"),
+        }
         let answering = self.answer(term)?;
-        let ended = self.wait_for_end(&before.home, term);
+        let ended = self.wait_for_end(&before.home, term, &appends);
         drop(answering);
         lock(&self.shared.appends).remove(&log);
-        tracing::info!(log, term, reason = %ended, "writes a log no longer");
+        tracing::info!(log, node = %me, term, reason = %ended, "writes a log no longer");
         Ok(())
     }
 
@@ -257,12 +301,12 @@ impl Driver {
     /// Waits until the log is not this node's any more. That another node has taken it is noticed without an
     /// append, too, so that its jobs don't go on here. A log of another node is given back when that one is
     /// alive again and no job runs.
-    fn wait_for_end(&self, home: &NodeName, term: u64) -> String {
+    fn wait_for_end(&self, home: &NodeName, term: u64, appends: &Appends) -> String {
         loop {
             let ended = self.wait(async {
                 let tick = self.engine.runtime().timer(Duration::from_secs(1));
                 match select(pin!(self.engine.log_ended(self.log)), tick).await {
-                    Either::Left((why, _)) => Some(why.to_string()),
+                    Either::Left((why, _)) => Some(why),
                     Either::Right(_) => None,
                 }
             });
@@ -270,13 +314,12 @@ impl Driver {
                 if !self.shared.is_leaving() {
                     self.note_fenced();
                 }
-                return why;
+                return reason(&why);
             }
             if let Some(position) = self.engine.position(self.log) {
-                self.shared.note(self.log, |status| {
-                    status.position = position;
-                    status.beats_behind = 0;
-                });
+                self.shared
+                    .note(self.log, |status| status.position = position);
+                self.shared.is_whole(self.log);
             }
             let is_taken = self.claim().is_some_and(|claim| claim.term > term);
             let is_lent = *home != self.shared.member.node && self.is_alive(home);
@@ -285,11 +328,20 @@ impl Driver {
             }
             if is_taken || (is_lent && !self.is_busy()) {
                 let given = self.engine.release(self.log, Duration::ZERO);
-                return self
-                    .wait(given)
-                    .map_or_else(String::new, |why| why.to_string());
+                let why = self.wait(given);
+                return why.map_or_else(String::new, |why| reason(&why));
+            }
+            if self.is_cut_off() && self.is_busy() {
+                appends.give_up();
+                self.wait(self.engine.release(self.log, Duration::ZERO));
+                return CUT_OFF_TOO_LONG.to_owned();
             }
         }
+    }
+
+    /// Whether the servers have not answered for so long that jobs must not go on here.
+    fn is_cut_off(&self) -> bool {
+        self.shared.unanswered() >= self.shared.surroundings.patience().stop_jobs_after
     }
 
     fn note_fenced(&self) {
@@ -308,5 +360,17 @@ impl Driver {
             let mut sessions = views.open_sessions();
             sessions.any(|it| numbering.log_of(it.id) == self.log && it.is_busy())
         })
+    }
+}
+
+/// Why a log is given up whose jobs must end.
+const CUT_OFF_TOO_LONG: &str = "cut off from the NATS servers for so long that its jobs are stopped: another node may have taken it";
+
+/// Why a log is no longer written, for people.
+fn reason(why: &Unavailable) -> String {
+    match why {
+        Unavailable::LogFailed(error) => error.to_string(),
+        Unavailable::ShuttingDown => "it was given back".to_owned(),
+        why => why.to_string(),
     }
 }

@@ -1,8 +1,10 @@
 //! Finds or makes the home of a node.
 
 use crate::limits::{LOGS, PAUSE, START};
+#[cfg(feature = "nats")]
+use crate::surroundings::NodePatience;
 use crate::surroundings::{Server, Surroundings};
-use crate::{Membership, Shared};
+use crate::{Membership, Shared, Stopwatch};
 use rejoin_cluster::{
     Beats, CLUSTER_KEY, Claim, ClusterEntry, LogServer, NodeName, Process, Written, claim_key,
 };
@@ -16,8 +18,8 @@ use rejoin_log_jetstream::{ConnectError, ConnectionSettings, SyncProof};
 use rejoin_log_jetstream::{Follower, StreamOpenError, StreamOptions};
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// How a node takes part in a cluster on servers of NATS.
 #[cfg(feature = "nats")]
@@ -35,6 +37,8 @@ pub struct MembershipSettings {
     pub replicas: usize,
     /// How it is known that the servers sync.
     pub sync: SyncProof,
+    /// How long it waits for other nodes and for servers.
+    pub patience: NodePatience,
     /// The directory of the copies of the logs.
     pub directory: PathBuf,
     /// The version of the program.
@@ -152,17 +156,26 @@ impl Membership {
         };
         let numbering = Numbering::new(home, LOGS).unwrap_or_default();
         let shared = Arc::new(Shared {
+            beats: Mutex::new(Beats::patient(
+                surroundings.patience().take_over_after.as_secs(),
+            )),
             member,
             surroundings,
+            stopwatch: Stopwatch::default(),
             home,
-            beats: Mutex::new(Beats::new()),
             claims: Mutex::default(),
             reading: Mutex::default(),
             logs: Mutex::default(),
+            entries: Mutex::default(),
             appends: Mutex::default(),
             is_leaving: AtomicBool::new(false),
             is_silent: AtomicBool::new(false),
-            unanswered_beats: AtomicU64::new(0),
+            answered: Mutex::default(),
+            servers: Mutex::default(),
+            services: Mutex::default(),
+            accounts: OnceLock::new(),
+            accounts_mark: Mutex::default(),
+            other_accounts: Mutex::default(),
         });
         Ok(Joined {
             home: log,
@@ -202,14 +215,17 @@ fn answered<T>(
     entries: &mut Server,
     mut ask: impl FnMut(&mut Server) -> Option<T>,
 ) -> Result<T, JoinError> {
-    let tries = START.as_millis() / PAUSE.as_millis();
-    for _ in 0..tries {
+    // One that is not answered takes a while by itself.
+    let until = entries.elapsed().saturating_add(START);
+    loop {
         if let Some(answer) = ask(entries) {
             return Ok(answer);
         }
+        if entries.elapsed() >= until {
+            return Err(JoinError::Unanswered);
+        }
         entries.pause(PAUSE);
     }
-    Err(JoinError::Unanswered)
 }
 
 fn check_format(member: &Member, entries: &mut Server) -> Result<(), JoinError> {
@@ -251,11 +267,15 @@ fn find_home(member: &Member, entries: &mut Server) -> Result<u8, JoinError> {
             process: None,
             term: 0,
         };
-        match entries.write(&key, 0, &claim.encode()) {
-            Written::Done(_) => return Ok(log),
-            // Look what is there.
-            Written::Conflict => {}
-            Written::Unknown => entries.pause(PAUSE),
+        // Whether an unanswered one was written shows at the next try, as a conflict.
+        let written = answered(entries, |entries| {
+            match entries.write(&key, 0, &claim.encode()) {
+                Written::Unknown => None,
+                written => Some(written),
+            }
+        })?;
+        if let Written::Done(_) = written {
+            return Ok(log);
         }
     }
     Err(JoinError::Full {

@@ -16,8 +16,11 @@ pub mod limits;
 #[cfg(feature = "nats")]
 mod nats;
 mod peers;
+mod shared_entry;
 mod status;
 mod surroundings;
+mod watch;
+mod watched_log;
 
 #[cfg(feature = "nats")]
 pub use join::MembershipSettings;
@@ -25,19 +28,21 @@ pub use join::{JoinError, Joined, Member};
 pub use rejoin_cluster::{NodeName, Process};
 #[cfg(feature = "nats")]
 pub use rejoin_log_jetstream::{Access, ConnectionSettings, SyncProof};
-pub use surroundings::{Answer, Noticing, Server, Surroundings, Thread};
+pub use shared_entry::{SharedEntry, Unanswered};
+pub use surroundings::{Answer, NodePatience, Noticing, Server, Surroundings, Thread};
 
 use futures::channel::oneshot;
-use rejoin_cluster::{Beats, Claim};
-use rejoin_engine::Engine;
-use rejoin_engine::peers::{ClusterStatus, LogStatus, Peers};
+use rejoin_cluster::{Beats, Claim, NodeEntry};
+use rejoin_engine::peers::{ClusterStatus, LogStatus, Peers, ServerStatus};
+use rejoin_engine::{Engine, Runtime};
 use rejoin_log_jetstream::{Follower, StopAppends};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
+use watched_log::Appends;
 
 /// One process's part in a cluster. It ends with [`leave`](Self::leave).
 pub struct Membership {
@@ -61,19 +66,30 @@ impl fmt::Debug for Membership {
 struct Shared {
     member: Member,
     surroundings: Arc<dyn Surroundings>,
+    stopwatch: Stopwatch,
     home: u8,
     beats: Mutex<Beats>,
     /// The claims of all logs as they were last read, by number.
     claims: Mutex<BTreeMap<u8, Claim>>,
     /// Who waits until they are read again.
     reading: Mutex<Reading>,
-    logs: Mutex<BTreeMap<u8, LogStatus>>,
-    /// What ends appends that wait for servers, of the logs that this node writes.
-    appends: Mutex<BTreeMap<u8, StopAppends>>,
+    logs: Mutex<BTreeMap<u8, LogState>>,
+    /// What the other nodes said of themselves at their last beats.
+    entries: Mutex<BTreeMap<NodeName, NodeEntry>>,
+    /// Appends to the logs that this node writes.
+    appends: Mutex<BTreeMap<u8, Appends>>,
+    servers: Mutex<BTreeMap<Arc<str>, ServerStatus>>,
+    /// The services of this node.
+    services: Mutex<Vec<Arc<str>>>,
     is_leaving: AtomicBool,
     is_silent: AtomicBool,
-    /// How many of the last beats the servers did not answer.
-    unanswered_beats: AtomicU64,
+    /// What the stopwatch showed when the servers last answered a beat. None: it has not begun.
+    answered: Mutex<Option<Duration>>,
+    accounts: OnceLock<AccountsMark>,
+    /// The mark of this node's accounts, as its beats show it.
+    accounts_mark: Mutex<Option<String>>,
+    /// Nodes that show another one, as it was last logged.
+    other_accounts: Mutex<BTreeSet<NodeName>>,
 }
 
 /// Who waits for the next reading of all claims.
@@ -89,6 +105,17 @@ impl Reading {
         receiver
     }
 }
+
+/// A log as the threads note it.
+#[derive(Default)]
+struct LogState {
+    status: LogStatus,
+    /// What the stopwatch showed when this node last had all of its records. None: nobody has looked yet.
+    whole: Option<Duration>,
+}
+
+/// See [`Membership::show_accounts`].
+type AccountsMark = Box<dyn Fn() -> Option<String> + Send + Sync>;
 
 impl Shared {
     fn me(&self) -> (&NodeName, Process) {
@@ -106,7 +133,36 @@ impl Shared {
     }
 
     fn note(&self, log: u8, change: impl FnOnce(&mut LogStatus)) {
-        change(lock(&self.logs).entry(log).or_default());
+        change(&mut lock(&self.logs).entry(log).or_default().status);
+    }
+
+    /// This node has all records of a log now.
+    fn is_whole(&self, log: u8) {
+        let now = self.stopwatch.now();
+        lock(&self.logs).entry(log).or_default().whole = Some(now);
+    }
+
+    /// For how long the servers have not answered the beats.
+    fn unanswered(&self) -> Duration {
+        let answered = *lock(&self.answered);
+        answered.map_or(Duration::ZERO, |then| {
+            self.stopwatch.now().saturating_sub(then)
+        })
+    }
+
+    fn appends_of(&self, stop: StopAppends) -> Appends {
+        Appends::new(stop, self.stopwatch.clone())
+    }
+}
+
+/// The time that has passed, for what is shown and for when a node that is cut off stops its jobs. Nothing that is in
+/// a log depends on it. It stands still until the start.
+#[derive(Clone, Debug, Default)]
+struct Stopwatch(Arc<OnceLock<Arc<dyn Runtime>>>);
+
+impl Stopwatch {
+    fn now(&self) -> Duration {
+        self.0.get().map_or(Duration::ZERO, |it| it.elapsed())
     }
 }
 
@@ -132,12 +188,26 @@ impl Membership {
         let (Some(entries), Some(home)) = (self.entries.take(), self.home.take()) else {
             return Ok(());
         };
+        let _ = self.shared.stopwatch.0.set(engine.runtime().clone());
+        *lock(&self.shared.services) = engine.services().map(|it| it.to_string().into()).collect();
         let (shared, engine) = (self.shared.clone(), engine.clone());
         let surroundings = shared.surroundings.clone();
+        if !surroundings.monitoring().is_empty() {
+            let watched = shared.clone();
+            let watching = move || watch::run(&watched);
+            // Nobody waits for its end: it only looks.
+            drop(surroundings.thread("rejoin-watch".to_owned(), Box::new(watching))?);
+        }
         let beating = move || beat::run(&shared, &engine, entries, home);
         let beating = surroundings.thread("rejoin-beat".to_owned(), Box::new(beating));
         self.beating = Some(beating?);
         Ok(())
+    }
+
+    /// Shows other nodes a mark with each beat, which is the same on all nodes that have the same accounts and the
+    /// same key of logins. None: there is no such key. Works once.
+    pub fn show_accounts(&self, mark: impl Fn() -> Option<String> + Send + Sync + 'static) {
+        let _ = self.shared.accounts.set(Box::new(mark));
     }
 
     /// Stops taking logs, and taking part at all once the engine has been shut down: call
@@ -158,9 +228,7 @@ impl Membership {
     /// Ends appends that wait for servers which don't answer, so that the engine can end without them. What
     /// was appended is found out when the log is opened again.
     pub fn give_up_appends(&self) {
-        lock(&self.shared.appends)
-            .values()
-            .for_each(StopAppends::stop);
+        lock(&self.shared.appends).values().for_each(Appends::stop);
     }
 
     /// For tests: neither beats nor takes logs any more, as a process that hangs. It writes what it has until

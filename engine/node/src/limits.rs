@@ -1,5 +1,6 @@
 //! Bounds of waiting between nodes.
 
+use rejoin_cluster::limits::SILENT_BEATS;
 use std::time::Duration;
 
 /// How many logs a cluster can have, each the home of a node: fixed when the cluster is made.
@@ -10,6 +11,11 @@ pub const BEAT: Duration = Duration::from_secs(1);
 
 /// How often between two beats it is looked whether somebody waits for the claims to be read again.
 pub const READINGS: u32 = 4;
+/// After how many beats this node looks again whether its accounts have changed, and whether the others have the same.
+pub const ACCOUNTS_BEATS: u64 = 5;
+
+/// Beats in a row that the servers did not answer, after which the node says so in its log.
+pub const LOST_BEATS: u64 = 2;
 
 /// How long a question waits for its answer. An election of the servers' leader takes up to 10 seconds, and
 /// what was asked for is durable before it is answered.
@@ -27,6 +33,22 @@ pub const AFTER_NOTICE: [Duration; 6] = [
     Duration::from_millis(16),
     Duration::from_millis(32),
 ];
+
+/// The time between two looks at the servers.
+pub const WATCH: Duration = Duration::from_secs(5);
+
+/// A node is held for dead after this time without a beat, unless a setting says otherwise, and never earlier:
+/// a busy machine misses some beats, and a takeover loses the jobs that run.
+pub const TAKE_OVER_AFTER: Duration = Duration::from_secs(SILENT_BEATS);
+
+/// Nobody can use a dead node's sessions until they are taken over, so that must not take longer.
+pub const LATEST_TAKE_OVER: Duration = Duration::from_secs(600);
+
+/// How long a node that is cut off from the servers lets its jobs run, unless a setting says otherwise.
+pub const STOP_JOBS_AFTER: Duration = Duration::from_secs(60);
+
+/// It is never shorter, because no job may be lost while the servers elect a leader.
+pub const LEAST_STOP_JOBS: Duration = Duration::from_secs(15);
 
 /// The pause before a log that could not be opened is opened again.
 pub const REOPEN: Duration = Duration::from_secs(1);

@@ -2,12 +2,14 @@
 
 use crate::join::{JoinError, Member, MembershipSettings};
 use crate::limits::ANSWER;
-use crate::surroundings::{Answer, Noticing, Server, Surroundings, Thread};
+use crate::surroundings::{Answer, NodePatience, Noticing, Server, Surroundings, Thread};
 use futures::future::{BoxFuture, FutureExt, LocalBoxFuture};
-use rejoin_engine::peers::PeerError;
+use rejoin_engine::peers::{PeerError, ServerStatus};
 use rejoin_log::SegmentLog;
 use rejoin_log::segment::{Durability, LogId, OpenOptions, Opened, Options};
-use rejoin_log_jetstream::{AskError, Connection, JetStream, JetStreamSettings, Notices};
+use rejoin_log_jetstream::{
+    AskError, Connection, JetStream, JetStreamSettings, Notices, SyncProof, ask_server,
+};
 use std::any::Any;
 use std::fmt;
 use std::io;
@@ -106,6 +108,12 @@ impl Surroundings for Nats {
         Ok(Box::new(notices))
     }
 
+    fn entry_notices(&self, key: &str) -> Result<Box<dyn Noticing + Send>, String> {
+        let notices = self.connection.notice_entry(&self.settings.cluster, key);
+        let notices = notices.map_err(|error| error.to_string())?;
+        Ok(Box::new(notices))
+    }
+
     fn answer(
         &self,
         log: u8,
@@ -132,7 +140,7 @@ impl Surroundings for Nats {
             asked.await.map_err(|error| match error {
                 AskError::NoOwner => PeerError::NoOwner,
                 AskError::Unanswered | AskError::TooLarge => {
-                    tracing::warn!(log, %error, "asked another node in vain");
+                    tracing::debug!(log, %error, "asked another node in vain");
                     PeerError::Unanswered
                 }
             })
@@ -151,6 +159,30 @@ impl Surroundings for Nats {
 
     fn wait(&self, future: LocalBoxFuture<'_, ()>) {
         smol::block_on(future);
+    }
+
+    fn patience(&self) -> NodePatience {
+        self.settings.patience
+    }
+
+    fn monitoring(&self) -> &[String] {
+        match &self.settings.sync {
+            SyncProof::Monitoring(addresses) => addresses,
+            SyncProof::NotRequired => &[],
+        }
+    }
+
+    fn ask_server(&self, address: &str) -> Result<ServerStatus, String> {
+        let report = ask_server(address)?;
+        Ok(ServerStatus {
+            name: Some(report.name.into()),
+            version: Some(report.version.into()),
+            syncs: Some(report.syncs),
+        })
+    }
+
+    fn last_sequence(&self, log: u8) -> Option<u64> {
+        self.connection.last_sequence(&self.settings.cluster, log)
     }
 }
 

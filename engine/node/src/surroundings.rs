@@ -3,10 +3,10 @@
 //! The server's are in `nats`. The simulator has its own, so that it runs the same driver.
 
 use crate::join::JoinError;
-use crate::limits::LOOK;
+use crate::limits::{LOOK, STOP_JOBS_AFTER, TAKE_OVER_AFTER};
 use futures::future::{BoxFuture, LocalBoxFuture};
 use rejoin_cluster::LogServer;
-use rejoin_engine::peers::PeerError;
+use rejoin_engine::peers::{PeerError, ServerStatus};
 use rejoin_log::SegmentLog;
 use rejoin_log::segment::{LogId, Opened};
 use std::any::Any;
@@ -45,6 +45,15 @@ pub trait Surroundings: fmt::Debug + Send + Sync + 'static {
     ///
     /// If there is no connection.
     fn notices(&self, log: u8) -> Result<Box<dyn Noticing>, String>;
+
+    /// What says that an entry of the key-value store is about to be written. Not every world has it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no connection, or nothing that says so.
+    fn entry_notices(&self, key: &str) -> Result<Box<dyn Noticing + Send>, String> {
+        Err(format!("nothing notices changes of {key}"))
+    }
 
     /// Answers what other nodes ask about a log in this term, until what is returned is dropped.
     ///
@@ -88,6 +97,50 @@ pub trait Surroundings: fmt::Debug + Send + Sync + 'static {
 
     /// Waits for a future.
     fn wait(&self, future: LocalBoxFuture<'_, ()>);
+
+    /// How long it waits for other nodes and for servers. Does not block.
+    fn patience(&self) -> NodePatience {
+        NodePatience::default()
+    }
+
+    /// Addresses at which the servers say how they are. None: nobody looks at them. Does not block.
+    fn monitoring(&self) -> &[String] {
+        &[]
+    }
+
+    /// Asks a server at such an address how it is, for operators.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no answer.
+    fn ask_server(&self, _address: &str) -> Result<ServerStatus, String> {
+        Err("it has no monitoring".to_owned())
+    }
+
+    /// The sequence of the last message in the stream of a log, for operators. None: there is no answer.
+    fn last_sequence(&self, _log: u8) -> Option<u64> {
+        None
+    }
+}
+
+/// How long a node waits for other nodes and for servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodePatience {
+    /// After how many seconds without a beat another node is held for dead, at least
+    /// [`TAKE_OVER_AFTER`]. Should be the same at all nodes.
+    pub take_over_after: Duration,
+    /// How long this node lets its jobs run while the servers don't answer it, so that another node may have
+    /// taken their sessions.
+    pub stop_jobs_after: Duration,
+}
+
+impl Default for NodePatience {
+    fn default() -> Self {
+        Self {
+            take_over_after: TAKE_OVER_AFTER,
+            stop_jobs_after: STOP_JOBS_AFTER,
+        }
+    }
 }
 
 /// Only a hint: what is noticed need not be stored yet, and a notice may get lost.

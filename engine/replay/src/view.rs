@@ -413,22 +413,14 @@ pub const CLEAR: &str = "\x1b[H\x1b[2J";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rejoin_core::testing::{SESSION, instant};
+    use rejoin_core::testing::{SESSION, instant, record_at};
     use rejoin_core::{InterruptCause, JobId, LossCause};
     use std::time::Duration;
 
     #[test]
     fn a_declared_gap_is_reported_once() {
         let mut printer = Printer::new(false);
-        let record = |sequence, event| Record {
-            session: SESSION,
-            sequence: Sequence(sequence),
-            at: instant(1),
-            clock: instant(1).into(),
-            actor: None,
-            redacted: None,
-            event,
-        };
+        let record = |sequence, event| record_at(sequence, instant(1), event);
         assert!(
             printer
                 .advance(&record(1, Event::SessionResumed).covered_sequences())
@@ -493,15 +485,7 @@ mod tests {
         let mut printer = Printer::new(is_styled);
         let mut seen = vec![];
         for (event, sequence) in events.iter().zip(1..) {
-            let record = Record {
-                session: SESSION,
-                sequence: Sequence(sequence),
-                at: instant(1),
-                clock: instant(1).into(),
-                actor: None,
-                redacted: None,
-                event: event.clone(),
-            };
+            let record = record_at(sequence, instant(1), event.clone());
             assert_eq!(printer.advance(&record.covered_sequences()), None);
             if let Some(shown) = view.show(&record) {
                 seen.extend(printer.bytes(&shown));
@@ -575,15 +559,7 @@ mod tests {
     fn missing_records_are_reported_in_place() {
         let mut printer = Printer::new(false);
         let mut advance = |sequence| {
-            let record = Record {
-                session: SESSION,
-                sequence: Sequence(sequence),
-                at: instant(1),
-                clock: instant(1).into(),
-                actor: None,
-                redacted: None,
-                event: Event::SessionResumed,
-            };
+            let record = record_at(sequence, instant(1), Event::SessionResumed);
             printer
                 .advance(&record.covered_sequences())
                 .map(|it| it.bytes)

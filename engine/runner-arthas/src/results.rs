@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_is_told_only_where_there_may_be_one_and_once() {
+    fn a_loss_is_reported_only_where_there_may_be_one_and_once() {
         let mut job = results();
         let full: Vec<_> = (0..PULL_RESULTS).map(watch).collect();
         let is_gap = |result: &Arc<str>| result.contains("upstream_gap");

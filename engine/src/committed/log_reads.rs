@@ -215,19 +215,11 @@ async fn serve(inbox: Receiver<Request>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rejoin_core::testing::{SESSION, instant};
+    use rejoin_core::testing::{SESSION, instant, record_at};
     use rejoin_core::{Event, JobId, LossCause, SessionNumber};
 
     fn record(sequence: u64, event: Event) -> Arc<Record> {
-        Arc::new(Record {
-            session: SESSION,
-            sequence: Sequence(sequence),
-            at: instant(1),
-            clock: instant(1).into(),
-            actor: None,
-            redacted: None,
-            event,
-        })
+        Arc::new(record_at(sequence, instant(1), event))
     }
 
     #[test]
@@ -244,13 +236,13 @@ mod tests {
             },
         );
         let [two, three] = [2, 3].map(|sequence| record(sequence, Event::SessionResumed));
-        for (read, told) in [
+        for (read, expected) in [
             (vec![&two, &three, &removal], vec![&two]),
             (vec![&removal], vec![&removal]),
         ] {
             let mut records: Vec<_> = read.into_iter().cloned().collect();
             keep_published(&mut records, Sequence(2));
-            assert!(records.iter().eq(told));
+            assert!(records.iter().eq(expected));
         }
     }
 }

@@ -182,7 +182,7 @@ pub struct KeptJob {
     pub submission: Option<Submission>,
     /// How many bytes of input it was given. The engine gives it what follows in the log.
     pub input: u64,
-    /// Whether it was told that its input has ended.
+    /// Whether it knows that its input has ended.
     pub input_ended: bool,
     /// The number of the last interrupt that it was given; 0 if there was none. The engine repeats
     /// those that follow in the log.

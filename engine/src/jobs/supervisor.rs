@@ -163,7 +163,7 @@ impl Supervisor {
         }
     }
 
-    /// Tells the runner of a job how far its output is settled.
+    /// Informs the runner of a job how far its output is settled.
     pub(crate) fn settle(&self, job: JobId, position: OutputPosition) {
         if let Some(running) = self.running.get(&job) {
             running.settled.advance(position);

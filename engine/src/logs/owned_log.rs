@@ -88,10 +88,11 @@ impl FoundJobs {
         }
     }
 
-    /// The lost ones ran at another node: what a runner of this one says of its own keepers is not why.
+    /// The lost ones ran at a node that has lost the log: what a runner of this one says of its own keepers is not
+    /// why.
     pub(crate) fn ran_elsewhere(&mut self) {
         for job in &mut self.lost {
-            job.reason = None;
+            job.reason = Some("its node ended or was cut off".to_owned());
         }
     }
 }

@@ -89,19 +89,11 @@ impl RecordValidator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rejoin_core::testing::{SESSION, created, instant};
+    use rejoin_core::testing::{SESSION, created, instant, record_at};
     use rejoin_core::{CloseCause, Event, JobId};
 
     fn record(sequence: u64, event: Event) -> Record {
-        Record {
-            session: SESSION,
-            sequence: Sequence(sequence),
-            at: instant(sequence),
-            clock: instant(sequence).into(),
-            actor: None,
-            redacted: None,
-            event,
-        }
+        record_at(sequence, instant(sequence), event)
     }
 
     #[test]

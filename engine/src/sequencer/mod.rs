@@ -90,9 +90,7 @@ impl Sequencer {
                 Err(_) => break Unavailable::Broken,
             }
         };
-        if !matches!(ending, Unavailable::ShuttingDown) {
-            tracing::error!("{ending}");
-        }
+        self.log_ending(&ending);
         // After a failure, too, jobs that outlive the engine go on at the next start.
         self.supervisor.end(jobs);
         self.requests.close();
@@ -102,6 +100,19 @@ impl Sequencer {
         // Before the end is announced, because the log may be opened again from then on.
         drop(self.log);
         self.committed.end_log(&self.ending, ending);
+    }
+
+    fn log_ending(&self, ending: &Unavailable) {
+        let is_only = Arc::ptr_eq(&self.ending, self.committed.ending());
+        match ending {
+            Unavailable::ShuttingDown => {}
+            // One of several nodes goes on as a reader of the log, and says that itself.
+            Unavailable::LogFailed(error) if !is_only => match &**error {
+                AppendError::Fenced(_) => tracing::debug!("{error}"),
+                error => tracing::error!(%error, "a log has failed, and is opened again"),
+            },
+            ending => tracing::error!("{ending}"),
+        }
     }
 
     async fn wait(&mut self) -> Input {

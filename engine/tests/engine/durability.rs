@@ -28,7 +28,7 @@ fn gated(world: &World, config: Config) -> (World, Arc<GateKeeper>) {
     )
 }
 
-pub(crate) async fn nothing_is_told_before_it_is_durable(world: World) {
+pub(crate) async fn nothing_is_visible_before_it_is_durable(world: World) {
     let (world, gate) = gated(&world, config());
     let (session, consumer) = world.create().await;
     {

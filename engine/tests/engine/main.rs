@@ -44,7 +44,7 @@ on_each_runtime! {
         everybody_reads_the_same_early_late_and_slowly
         an_open_pull_ends_when_the_session_is_closed
         open_pulls_are_answered_when_the_engine_begins_to_close
-        whoever_does_not_read_the_session_is_told_so
+        a_consumer_that_has_not_joined_gets_an_error
         a_reader_names_its_own_sequence_and_waits_for_the_next
         a_reader_in_a_hurry_gets_what_is_in_the_log_alone;
     jobs:
@@ -66,7 +66,7 @@ on_each_runtime! {
         a_wall_clock_that_is_set_changes_no_timeout
         people_are_shown_the_walls_time_once_it_is_past_the_last_record;
     durability:
-        nothing_is_told_before_it_is_durable
+        nothing_is_visible_before_it_is_durable
         commands_that_come_in_during_a_sync_share_the_next
         a_full_queue_answers_overloaded_at_once
         a_failed_append_ends_the_engine

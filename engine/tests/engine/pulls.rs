@@ -270,7 +270,7 @@ pub(crate) async fn open_pulls_are_answered_when_the_engine_begins_to_close(worl
     assert!(pull.await.records.is_empty());
 }
 
-pub(crate) async fn whoever_does_not_read_the_session_is_told_so(world: World) {
+pub(crate) async fn a_consumer_that_has_not_joined_gets_an_error(world: World) {
     let (session, consumer) = world.create().await;
     let stranger = ConsumerId {
         ordinal: 2,

@@ -219,10 +219,10 @@ impl Runner for Puppets {
     fn run(&self, job: RunnerJob) -> BoxFuture<'static, Exit> {
         let jobs = self.jobs.clone();
         Box::pin(async move {
-            let (exit, told) = oneshot::channel();
+            let (exit, end) = oneshot::channel();
             job.reporter.started().await.unwrap();
             jobs.send(Puppet { job, exit }).await.unwrap();
-            told.await.expect("the puppet was dropped")
+            end.await.expect("the puppet was dropped")
         })
     }
 

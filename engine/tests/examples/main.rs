@@ -21,11 +21,11 @@ fn what_was_said_on_smol_is_there_after_the_engine_was_opened_again() {
     let pear = r#"{"content":"a pear\n","jobId":2,"stream":"stdout","type":"shell"}"#;
     let (before, after) = said.split_once("Opened again:\n").unwrap();
     assert_eq!(before, after, "the same records, with the same sequences");
-    let told: Vec<_> = before
+    let read: Vec<_> = before
         .lines()
         .map(|line| line.split_once(": ").unwrap().1)
         .collect();
-    assert_eq!(told, [one, pear]);
+    assert_eq!(read, [one, pear]);
 }
 
 #[cfg(unix)]

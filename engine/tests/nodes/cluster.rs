@@ -167,6 +167,11 @@ impl Cluster {
         self.stream(log).lock().unwrap().owner = None;
     }
 
+    /// A log is the home of a node that no other has heard of yet.
+    pub(crate) fn claim(&self, log: u8) {
+        self.stream(log).lock().unwrap().term += 1;
+    }
+
     /// Whether a node follows a log up to its end, so that it can become its writer.
     pub(crate) fn can_own(&self, node: u8, log: u8) -> bool {
         let it = &self.nodes[usize::from(node)];

@@ -559,6 +559,42 @@ fn without_a_writer_a_command_fails_after_a_while_and_says_what_to_do() {
 }
 
 #[test]
+fn a_node_that_does_not_follow_a_log_yet_does_not_say_that_its_sessions_are_not_there() {
+    run(async {
+        let clock = Clock::default();
+        let cluster = Cluster::start_on(1, Arc::new(clock.clone()), Config::default()).await;
+        let engine = cluster.engine(0).clone();
+        let of_log = |log| {
+            let numbering = Numbering::new(log, 16).unwrap();
+            numbering.session(SessionId::from_random([7; 16]))
+        };
+        // As right after the start of all nodes: it has a writer by its claim, and that one is not there.
+        cluster.claim(3);
+        let read = |session| {
+            let engine = engine.clone();
+            in_background(async move {
+                let read = engine.read(session, Sequence::START, LIMIT, Duration::ZERO);
+                read.await.unwrap_err()
+            })
+        };
+        let mut unknown = read(of_log(3));
+        let unknown = loop {
+            if let Some(error) = (&mut unknown).now_or_never() {
+                break error.unwrap();
+            }
+            clock.advance(Duration::from_secs(1));
+            SmolRuntime.timer(Duration::from_millis(5)).await;
+        };
+        assert!(
+            matches!(unknown, PullError::Unavailable(Unavailable::Moved)),
+            "{unknown}"
+        );
+        let missing = read(of_log(4)).await.unwrap();
+        assert!(matches!(missing, PullError::SessionNotFound), "{missing}");
+    });
+}
+
+#[test]
 fn a_session_that_is_in_use_at_another_node_is_not_idle() {
     run(async {
         let clock = Clock::default();

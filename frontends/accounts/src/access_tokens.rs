@@ -4,9 +4,11 @@
 //! protect nothing. A token may have less rights than its account, never more, and it ends at its
 //! expiry, when it is removed, and with its account.
 
+use crate::accounts::random_text;
 use crate::file::{AccountsFile, FileError, check_name};
 use crate::limits::{ACCESS_TOKENS, ALL_ACCESS_TOKENS};
 use crate::role::Role;
+use crate::secret::NoRandom;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -45,6 +47,23 @@ pub struct ListedToken<'a> {
 }
 
 impl AccessToken {
+    /// A new one, with its text.
+    pub(crate) fn draw(
+        name: &str,
+        role: Option<Role>,
+        expires: Option<Duration>,
+    ) -> Result<(String, Self), NoRandom> {
+        let text = random_text().ok_or(NoRandom)?;
+        let text = format!("{PREFIX}{text}");
+        let token = Self {
+            name: name.into(),
+            digest: digest(&text),
+            role,
+            expires: expires.map(|at| at.as_secs()),
+        };
+        Ok((text, token))
+    }
+
     pub(crate) fn is_expired(&self, now: Duration) -> bool {
         self.expires.is_some_and(|expires| now.as_secs() >= expires)
     }
@@ -79,14 +98,8 @@ impl AccountsFile {
         if owner.tokens.len() >= ACCESS_TOKENS || all >= ALL_ACCESS_TOKENS {
             return Err(FileError::TokensFull);
         }
-        let text = crate::accounts::random_text().ok_or(crate::NoRandom)?;
-        let text = format!("{PREFIX}{text}");
-        owner.tokens.push(AccessToken {
-            name: name.into(),
-            digest: digest(&text),
-            role,
-            expires: expires.map(|at| at.as_secs()),
-        });
+        let (text, token) = AccessToken::draw(name, role, expires)?;
+        owner.tokens.push(token);
         Ok(text)
     }
 

@@ -4,19 +4,23 @@
 //! authentication code until the file changes, so that it is hashed once. Hashing runs on a few
 //! threads of its own. An unknown account costs the same time as a wrong password.
 
-use crate::access_tokens::digest;
+use crate::access_tokens::{AccessToken, digest};
 use crate::credentials::Credentials;
 use crate::entered::Entered;
 use crate::failures::{self, Failures};
-use crate::file::{self, Account, AccountsFile, FileError, TokenPlace};
+use crate::file::{self, Account, AccountsFile, FileError, TokenPlace, check_name};
 use crate::jwt::{self, Claims};
-use crate::limits::{LOGGED_NAME_CHARS, LOOK, VERIFIED};
+use crate::limits::{ACCESS_TOKENS, ACCOUNTS, LOGGED_NAME_CHARS, LOOK, SHARING, VERIFIED};
 use crate::links::Links;
+use crate::login_key::LoginKey;
 use crate::queues::{Place, Queues, Turn};
 use crate::role::{AccessProof, Caller, Role, Seal};
 use crate::secret::{self, Key, NoRandom, Password, Verifier};
 use crate::server_user::server_user;
 use crate::service_access::ServiceAccess;
+use crate::shared::{SharedAccess, SharedToken};
+use crate::sharing::{Known, NotChanged};
+use crate::store::{SharedStore, StoreError};
 use crate::tokens::{TokenKind, Tokens};
 use futures::future::{Either, pending, select};
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,7 +38,7 @@ pub type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// The accounts of a server. Clones share them.
 #[derive(Clone)]
-pub struct Accounts(Arc<Shared>);
+pub struct Accounts(pub(crate) Arc<Shared>);
 
 /// Why a login was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,9 +84,18 @@ pub enum OwnTokenError {
     /// The file, or the change.
     #[error(transparent)]
     File(#[from] FileError),
+    /// It is in the accounts file, which the servers of a cluster don't change.
+    #[error(
+        "the token {0} is in the accounts file, which is the same on all nodes: remove it there with `rejoin token \
+         remove`, on each node"
+    )]
+    InFile(String),
+    /// The servers that keep what is shared did not answer.
+    #[error("the servers of the cluster do not answer, so the tokens can't be changed now")]
+    Unanswered(#[source] StoreError),
 }
 
-struct Shared {
+pub(crate) struct Shared {
     path: Option<PathBuf>,
     clock: Clock,
     /// What dates are compared with.
@@ -96,6 +109,9 @@ struct Shared {
     verifier: Verifier,
     hashed: AtomicU64,
     service_access: OnceLock<Arc<ServiceAccess>>,
+    /// What signs the tokens of logins. None: they are remembered by this process.
+    pub(crate) login_key: OnceLock<LoginKey>,
+    pub(crate) store: OnceLock<Arc<dyn SharedStore>>,
     /// Held while tokens or links are changed, so that waiting changes take no threads.
     changing: futures::lock::Mutex<()>,
 }
@@ -114,6 +130,10 @@ pub(crate) struct State {
     failures: Failures,
     entered: Entered,
     tokens: Tokens,
+    /// What other servers, or the next process, know, too.
+    pub(crate) known: Known,
+    /// Accounts that were removed, of which the store may have something yet.
+    pub(crate) removed: Vec<String>,
 }
 
 /// What depends on the file.
@@ -197,6 +217,8 @@ impl Accounts {
             verifier: Verifier::default(),
             hashed: AtomicU64::new(0),
             service_access: OnceLock::new(),
+            login_key: OnceLock::new(),
+            store: OnceLock::new(),
             changing: futures::lock::Mutex::default(),
         })))
     }
@@ -363,8 +385,9 @@ impl Accounts {
         .await
     }
 
-    /// Verifies credentials, and issues a token of a kind: a secret of 32 letters and digits. Without
-    /// accounts, it issues one to everybody.
+    /// Verifies credentials, and issues a token of a kind: a secret of 32 letters and digits, or a signed
+    /// one with letters, digits, `-`, `_` and dots if there is a [`LoginKey`]. Without accounts, it issues one to
+    /// everybody.
     ///
     /// # Errors
     ///
@@ -392,6 +415,9 @@ impl Accounts {
         let Some(name) = caller.name() else {
             return Some(text);
         };
+        if let Some(key) = self.login_key() {
+            return self.signed_token(key, name, kind);
+        }
         let now = self.now();
         let mut state = self.state();
         let seal = self.0.seal(state.file.accounts.get(&**name)?);
@@ -409,6 +435,9 @@ impl Accounts {
         if self.is_open() {
             return Ok(Caller::local());
         }
+        if let Some(key) = self.login_key() {
+            return self.caller_of_signed(key, token, kind);
+        }
         let now = self.now();
         let code = self.0.code_of(token);
         let mut state = self.state();
@@ -421,8 +450,11 @@ impl Accounts {
         Ok(self.0.caller(token.account.clone(), account))
     }
 
-    /// Revokes a token.
-    pub fn logout(&self, token: &str, kind: TokenKind) {
+    /// Revokes a token. Waits a moment until other servers that accept it know of that.
+    pub async fn logout(&self, token: &str, kind: TokenKind) {
+        if let Some(key) = self.login_key() {
+            return self.end_signed(key, token, kind).await;
+        }
         let code = self.0.code_of(token);
         self.state().tokens.end(&code, kind);
     }
@@ -442,7 +474,7 @@ impl Accounts {
             return None;
         }
         let name = caller.name().map_or("admin", |name| &**name);
-        let now = self.now();
+        let now = self.jwt_now();
         let claims = Claims {
             account: account.into(),
             aud: issuer.into(),
@@ -462,13 +494,14 @@ impl Accounts {
     ///
     /// # Errors
     ///
-    /// [`Denied::Expired`] if another process issued the token, it has expired, or the account's
-    /// password has changed.
+    /// [`Denied::Expired`] if another process issued the token and there is no [`LoginKey`], it has expired, or the
+    /// account's password has changed.
     pub fn caller_of_jwt(&self, token: &str) -> Result<Caller, Denied> {
         if self.is_open() {
             return Ok(Caller::local());
         }
-        let claims = jwt::read(token, self.now(), |name| self.jwt_key(name));
+        let now = self.jwt_now();
+        let claims = jwt::read::<Claims>(token, now, |name| self.jwt_key(name));
         let name = claims.ok_or(Denied::Expired)?.sub;
         let state = self.state();
         let account = state.file.accounts.get(&name).ok_or(Denied::Expired)?;
@@ -506,11 +539,20 @@ impl Accounts {
         lifetime: Option<Duration>,
     ) -> Result<(OwnToken, String), OwnTokenError> {
         let account = own_account(caller)?;
-        let expires = lifetime.map(|lifetime| self.now().saturating_add(lifetime));
         let (owner, token) = (account.clone(), name.to_owned());
-        let text = self
-            .change_file(move |file| file.add_token(&owner, &token, role, expires))
-            .await?;
+        let (text, expires) = match self.shares_all() {
+            true => {
+                let expires = lifetime.map(|lifetime| self.date().saturating_add(lifetime));
+                let made = self.add_shared_token(&account, name, role, expires);
+                (made.await?, expires)
+            }
+            false => {
+                let expires = lifetime.map(|lifetime| self.now().saturating_add(lifetime));
+                let add =
+                    move |file: &mut AccountsFile| file.add_token(&owner, &token, role, expires);
+                (self.change_file(add).await?, expires)
+            }
+        };
         tracing::info!(%account, token = name, "added an access token");
         let role = role.map_or_else(|| caller.role(), |role| role.min(caller.role()));
         let added = OwnToken {
@@ -530,8 +572,13 @@ impl Accounts {
     pub async fn remove_own_token(&self, caller: &Caller, name: &str) -> Result<(), OwnTokenError> {
         let account = own_account(caller)?;
         let (owner, token) = (account.clone(), name.to_owned());
-        self.change_file(move |file| file.remove_token(&owner, &token))
-            .await?;
+        match self.shares_all() {
+            true => self.remove_shared_token(&account, name).await?,
+            false => {
+                self.change_file(move |file| file.remove_token(&owner, &token))
+                    .await?;
+            }
+        }
         tracing::info!(%account, token = name, "removed an access token");
         Ok(())
     }
@@ -553,7 +600,98 @@ impl Accounts {
             role: token.role,
             expires: token.expires,
         });
-        Ok(own.collect())
+        let shared = state.known.document.tokens.iter();
+        let shared = shared.filter(|token| *token.account == *account);
+        let shared = shared.map(|SharedToken { token, .. }| OwnToken {
+            name: token.name.as_str().into(),
+            role: token.role(caller.role()),
+            expires: token.expires.map(Duration::from_secs),
+        });
+        Ok(own.chain(shared).collect())
+    }
+
+    /// Adds an access token where all servers of a cluster find it.
+    async fn add_shared_token(
+        &self,
+        account: &Arc<str>,
+        name: &str,
+        role: Option<Role>,
+        expires: Option<Duration>,
+    ) -> Result<String, OwnTokenError> {
+        check_name(name)?;
+        let in_file: Vec<String> = {
+            let state = self.state();
+            let owner = state.file.accounts.get(&**account);
+            let owner = owner.ok_or_else(|| FileError::Unknown((**account).into()))?;
+            owner.tokens.iter().map(|it| it.name.clone()).collect()
+        };
+        if in_file.iter().any(|it| it == name) {
+            return Err(FileError::TokenExists(name.into()).into());
+        }
+        let (text, token) = AccessToken::draw(name, role, expires).map_err(FileError::from)?;
+        let token = SharedToken {
+            account: (**account).into(),
+            token,
+        };
+        let add = move |document: &mut SharedAccess, _| {
+            let digest = &token.token.digest;
+            if document.tokens.iter().any(|it| it.token.digest == *digest) {
+                return Ok(());
+            }
+            let own = document.tokens.iter();
+            let mut own = own.filter(|it| it.account == token.account);
+            if own.clone().any(|it| it.token.name == token.token.name) {
+                return Err(FileError::TokenExists(token.token.name.clone()));
+            }
+            let count = in_file.len().saturating_add(own.by_ref().count());
+            if count >= ACCESS_TOKENS || !document.has_room_for_a_token() {
+                return Err(FileError::TokensFull);
+            }
+            document.tokens.push(token.clone());
+            Ok(())
+        };
+        self.change_shared_access(add).await?;
+        Ok(text)
+    }
+
+    async fn remove_shared_token(&self, account: &str, name: &str) -> Result<(), OwnTokenError> {
+        let (account, token) = (account.to_owned(), name.to_owned());
+        let is_in_file = {
+            let state = self.state();
+            let owner = state.file.accounts.get(&account);
+            owner.is_some_and(|owner| owner.tokens.iter().any(|it| it.name == name))
+        };
+        if is_in_file {
+            return Err(OwnTokenError::InFile(name.into()));
+        }
+        self.change_shared_access(move |document, may_be_done| {
+            let is_it = |it: &SharedToken| it.account == account && it.token.name == token;
+            match document.tokens.iter().position(is_it) {
+                Some(place) => drop(document.tokens.remove(place)),
+                None if may_be_done => {}
+                None => return Err(FileError::TokenUnknown(token.clone())),
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn change_shared_access(
+        &self,
+        change: impl FnMut(&mut SharedAccess, bool) -> Result<(), FileError> + Send + 'static,
+    ) -> Result<(), OwnTokenError> {
+        let store = self.0.store.get().cloned();
+        let store = store.ok_or(OwnTokenError::NoAccount)?;
+        let _held = self.0.changing.lock().await;
+        let accounts = self.clone();
+        let changed = smol::unblock(move || accounts.change_shared(&*store, SHARING, change)).await;
+        changed.map_err(|error| match error {
+            NotChanged::Refused(error) => error.into(),
+            NotChanged::Store(error) => {
+                tracing::warn!(%error, "cannot change the access tokens");
+                OwnTokenError::Unanswered(error)
+            }
+        })
     }
 
     /// Changes the file on another thread, and reads it again at once.
@@ -601,11 +739,20 @@ impl Accounts {
         self.0.hashed.load(Ordering::Relaxed)
     }
 
-    /// Ends with the process, and with the account's password.
+    /// Ends with the account's password, and with the process if there is no key of logins.
     fn jwt_key(&self, name: &str) -> Option<Key> {
+        let key = self.login_key().unwrap_or(&self.0.key);
         let state = self.state();
         let account = state.file.accounts.get(name)?;
-        Some(self.0.key.derive(&[b"jwt", account.hash.as_bytes()]))
+        Some(key.derive(&[b"jwt", account.hash.as_bytes()]))
+    }
+
+    /// What several servers judge, they judge by the wall's clock.
+    fn jwt_now(&self) -> Duration {
+        match self.login_key() {
+            Some(_) => self.date(),
+            None => self.now(),
+        }
     }
 
     fn known(&self, name: &str, password: Option<&Password>) -> Option<Caller> {
@@ -690,8 +837,19 @@ impl Accounts {
                             "loaded the changed accounts"
                         );
                         state.is_closed |= !file.accounts.is_empty();
-                        let State { entered, .. } = &mut *state;
+                        let State {
+                            entered,
+                            removed,
+                            file: before,
+                            ..
+                        } = &mut *state;
                         entered.retain(|account| file.accounts.contains_key(account));
+                        if self.shares_all() {
+                            let gone = before.accounts.keys();
+                            let gone = gone.filter(|name| !file.accounts.contains_key(*name));
+                            let room = ACCOUNTS.saturating_sub(removed.len());
+                            removed.extend(gone.take(room).cloned());
+                        }
                         state.access_tokens = file.token_places();
                         state.file = file;
                         state.verified.clear();
@@ -711,9 +869,17 @@ impl State {
     /// Whose access token this is, if it is valid.
     pub(crate) fn access_caller(&self, digest: &str, now: Duration) -> Option<Caller> {
         // Looked up by the digest, so that the time reveals nothing about the token.
-        let (name, place) = self.access_tokens.get(digest)?;
-        let account = self.file.accounts.get(name)?;
-        let token = account.tokens.get(*place)?;
+        let (name, account, token) = match self.access_tokens.get(digest) {
+            Some((name, place)) => {
+                let account = self.file.accounts.get(name)?;
+                (name, account, account.tokens.get(*place)?)
+            }
+            None => {
+                let place = self.known.tokens.get(digest)?;
+                let SharedToken { account, token } = self.known.document.tokens.get(*place)?;
+                (account, self.file.accounts.get(account)?, token)
+            }
+        };
         if token.is_expired(now) {
             return None;
         }
@@ -754,7 +920,7 @@ impl Shared {
         self.key.code(&[b"token", token.as_bytes()])
     }
 
-    fn caller(&self, name: Arc<str>, account: &Account) -> Caller {
+    pub(crate) fn caller(&self, name: Arc<str>, account: &Account) -> Caller {
         Caller::new(name, account.role, Seal(self.seal(account)))
     }
 

@@ -1,14 +1,25 @@
-//! JSON Web Tokens with HS256. Only tokens of this process are accepted.
+//! JSON Web Tokens with HS256. Only tokens of this process are accepted, or of the servers with the same key.
 //!
-//! A token is a constant header, six claims and an HMAC. A library would add other algorithms, a
+//! A token is a constant header, a few claims and an HMAC. A library would add other algorithms, a
 //! common source of vulnerabilities with such tokens.
 
 use crate::secret::Key;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// What a token claims.
+pub(crate) trait Claimed: Serialize + DeserializeOwned {
+    /// Whom it is about.
+    fn subject(&self) -> &str;
+
+    /// When it expires, in seconds since 1970.
+    fn expires(&self) -> u64;
+}
+
+/// The claims of a product's token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Claims {
@@ -20,7 +31,38 @@ pub(crate) struct Claims {
     pub(crate) sub: String,
 }
 
-pub(crate) fn write(claims: &Claims, key: &Key) -> Option<String> {
+impl Claimed for Claims {
+    fn subject(&self) -> &str {
+        &self.sub
+    }
+
+    fn expires(&self) -> u64 {
+        self.exp
+    }
+}
+
+/// The claims of a login that holds at several servers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LoginClaims {
+    pub(crate) exp: u64,
+    pub(crate) iat: u64,
+    /// Random, so that no two logins have the same token.
+    pub(crate) jti: String,
+    pub(crate) sub: String,
+}
+
+impl Claimed for LoginClaims {
+    fn subject(&self) -> &str {
+        &self.sub
+    }
+
+    fn expires(&self) -> u64 {
+        self.exp
+    }
+}
+
+pub(crate) fn write(claims: &impl Claimed, key: &Key) -> Option<String> {
     let claims = serde_json::to_vec(claims).ok()?;
     let claims = URL_SAFE_NO_PAD.encode(claims);
     let head = URL_SAFE_NO_PAD.encode(HEAD);
@@ -31,21 +73,21 @@ pub(crate) fn write(claims: &Claims, key: &Key) -> Option<String> {
 
 /// The claims of a token that is signed with the key which `key` gives for whom it is about, and
 /// that has not expired.
-pub(crate) fn read(
+pub(crate) fn read<C: Claimed>(
     token: &str,
     now: Duration,
     key: impl FnOnce(&str) -> Option<Key>,
-) -> Option<Claims> {
+) -> Option<C> {
     let (signed, signature) = token.rsplit_once('.')?;
     let (head, claims) = signed.split_once('.')?;
     if URL_SAFE_NO_PAD.decode(head).ok()? != HEAD {
         return None;
     }
     let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
-    let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;
+    let claims: C = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;
     // The claims are trusted only from here on.
-    let is_signed = key(&claims.sub)?.is_signed(signed.as_bytes(), &signature);
-    (is_signed && now.as_secs() < claims.exp).then_some(claims)
+    let is_signed = key(claims.subject())?.is_signed(signed.as_bytes(), &signature);
+    (is_signed && now.as_secs() < claims.expires()).then_some(claims)
 }
 
 const HEAD: &[u8] = br#"{"alg":"HS256","typ":"JWT"}"#;
@@ -67,7 +109,7 @@ mod tests {
         };
         let token = write(&claims, &key).unwrap();
         let at = |token: &str, key: &Key, seconds| {
-            read(token, Duration::from_secs(seconds), |_| Some(key.clone()))
+            read::<Claims>(token, Duration::from_secs(seconds), |_| Some(key.clone()))
         };
         assert_eq!(at(&token, &key, 99), Some(claims.clone()));
         assert_eq!(at(&token, &key, 100), None);

@@ -36,8 +36,8 @@
 //! - Neither a refusal nor its timing shows whether an account exists.
 //! - A right password is never refused because of other names.
 //! - A server that has had accounts is not open to everybody until it is restarted.
-//! - The token of a login ends with its process and with its account's password. An access token ends
-//!   when it is removed or expires, and with its account.
+//! - The token of a login ends with its account's password, and with its process unless there is a [`LoginKey`].
+//!   An access token ends when it is removed or expires, and with its account.
 
 mod access_tokens;
 mod accounts;
@@ -48,12 +48,17 @@ mod file;
 mod jwt;
 pub mod limits;
 mod links;
+mod login_key;
+mod login_notes;
 mod queues;
 mod role;
 mod scheme;
 mod secret;
 mod server_user;
 mod service_access;
+mod shared;
+mod sharing;
+mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tokens;
@@ -63,8 +68,10 @@ pub use accounts::{Accounts, Clock, Denied, OwnToken, OwnTokenError};
 pub use credentials::{Authorization, Credentials, cookie};
 pub use file::{AccountsFile, FileError, change};
 pub use links::{LinkError, ListedLink};
+pub use login_key::{LoginKey, LoginKeyError};
 pub use role::{Caller, Permission, Role};
 pub use scheme::{Cookie, Login, SameSite, Scheme, Source, Tokens};
 pub use secret::{NoRandom, Password};
 pub use service_access::{ServiceAccess, ServiceRule};
+pub use store::{FileStore, Replaced, SharedStore, StoreError, Stored};
 pub use tokens::TokenKind;

@@ -75,3 +75,52 @@ pub const LINK_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// At most this many characters of a name are logged when its login fails.
 pub(crate) const LOGGED_NAME_CHARS: usize = 64;
+
+/// Bytes of a login key, without white space around it: enough that it can't be guessed.
+pub const LOGIN_KEY_BYTES: usize = 32;
+
+/// Bytes of the longest login key.
+pub const LONGEST_LOGIN_KEY_BYTES: usize = 4096;
+
+/// How far in the future a login may have been made, by the clock of the server that is asked: the clocks of
+/// servers that share logins differ.
+pub(crate) const CLOCK_DIFFERENCE: Duration = Duration::from_secs(5 * 60);
+
+/// How old the last noted use of a shared login is when the next one is noted. A login ends so much later than
+/// it would for being unused.
+pub(crate) const NOTED_USE: Duration = Duration::from_secs(10 * 60);
+
+/// Bytes of the document that servers share. A store takes a megabyte.
+pub const SHARED_BYTES: usize = 900 * 1024;
+
+/// Links to all sessions of servers that share them.
+pub const SHARED_LINKS: usize = 1_000;
+
+/// Access tokens that were made at servers that share them, of all accounts.
+pub const SHARED_TOKENS: usize = 300;
+
+/// Notes about logins of one account: one that has ended, or was used some time after it was made.
+pub(crate) const SHARED_LOGINS: usize = 400;
+
+/// Notes about logins of all accounts.
+pub const ALL_SHARED_LOGINS: usize = 2_000;
+
+/// Accounts whose older logins have ended because there were too many notes about them.
+pub(crate) const ENDED_BEFORE: usize = 300;
+
+/// How long a change of what is shared waits for the store. NATS elects a leader in up to 10 seconds.
+pub(crate) const SHARING: Duration = Duration::from_secs(15);
+
+/// How long a logout waits until other servers can know of it. It goes on in the background.
+pub(crate) const LOGOUT: Duration = Duration::from_secs(3);
+
+/// The pauses after a notice until what it is about can be read.
+pub(crate) const AFTER_NOTICE: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::from_millis(4),
+    Duration::from_millis(16),
+    Duration::from_millis(64),
+];
+
+/// The pause before a change that another server's was faster than is tried again, or that was not answered.
+pub(crate) const AGAIN: Duration = Duration::from_millis(20);

@@ -1,6 +1,6 @@
 //! Links: secrets by which one session can be watched without an account.
 //!
-//! A file beside the log has their SHA-256 digests; a secret has 190 random bits, as that of an access
+//! A file beside the log, or what servers share, has their SHA-256 digests; a secret has 190 random bits, as that of an access
 //! token. A link only shows its session, and ends at its expiry, when it is removed, and with the
 //! account or the access token by which it was made. It is no account: [`Accounts::authenticate`]
 //! refuses it everywhere, and only what asks [`Accounts::link_caller`] accepts it.
@@ -9,12 +9,17 @@ use crate::access_tokens::{digest, is_digest};
 use crate::accounts::{Accounts, Denied, State, random_text};
 use crate::credentials::Authorization;
 use crate::file::replace;
-use crate::limits::{ALL_LINKS, FILE_BYTES, LINK_LIFETIME, LINKS_OF_SESSION};
+use crate::limits::{
+    ALL_LINKS, FILE_BYTES, LINK_LIFETIME, LINKS_OF_SESSION, SHARED_LINKS, SHARING,
+};
 use crate::role::{Caller, LinkProof};
 use crate::secret::NoRandom;
+use crate::sharing::NotChanged;
+use crate::store::StoreError;
 use rejoin_core::SessionId;
 use rejoin_http::Request;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -43,8 +48,8 @@ pub enum LinkError {
     Lifetime,
     /// The limit of links is reached.
     #[error(
-        "there are too many links already: {LINKS_OF_SESSION} to one session, {ALL_LINKS} in all; \
-         remove one first"
+        "there are too many links already: {LINKS_OF_SESSION} to one session, or {ALL_LINKS} in all (several \
+         nodes: {SHARED_LINKS}); remove one first"
     )]
     Full,
     /// The session has no such link.
@@ -56,6 +61,9 @@ pub enum LinkError {
     /// The file can't be written.
     #[error("cannot write the links in {}", .0.display())]
     Write(PathBuf, #[source] io::Error),
+    /// The servers that keep what is shared did not answer.
+    #[error("the servers of the cluster do not answer, so the links can't be changed now")]
+    Unanswered(#[source] StoreError),
     /// The file is not one of links. Never contains text of the file.
     #[error("the links in {} are wrong: {}", .0.display(), .1)]
     Malformed(PathBuf, &'static str),
@@ -74,12 +82,12 @@ pub(crate) struct Links {
 
 /// A link, as the file has it.
 #[derive(Clone, Serialize, Deserialize)]
-struct Link {
+pub(crate) struct Link {
     id: String,
     session: String,
     /// The digest of its secret, in hexadecimal.
     digest: String,
-    account: Option<String>,
+    pub(crate) account: Option<String>,
     /// The digest of the access token by which it was made.
     token: Option<String>,
     /// Milliseconds since 1970.
@@ -94,6 +102,12 @@ impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Link({})", self.id)
     }
+}
+
+/// A change of links.
+enum LinkChange {
+    Add(Link),
+    Remove { session: String, id: String },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -153,16 +167,11 @@ impl Accounts {
             until: Some(self.now().saturating_add(lifetime)),
         };
         let listed = link.listed();
-        self.change_links(move |links, is_valid| {
-            links.retain(is_valid);
-            let here = links.iter().filter(|it| it.session == link.session);
-            if here.count() >= LINKS_OF_SESSION || links.len() >= ALL_LINKS {
-                return Err(LinkError::Full);
-            }
-            links.push(link);
-            Ok(())
-        })
-        .await?;
+        let change = LinkChange::Add(link);
+        match self.shares_all() {
+            true => self.change_shared_links(change).await?,
+            false => self.change_links(change).await?,
+        }
         Ok((listed, secret))
     }
 
@@ -172,15 +181,14 @@ impl Accounts {
     ///
     /// When the session has no such link, or the file can't be written.
     pub async fn remove_link(&self, session: SessionId, id: &str) -> Result<(), LinkError> {
-        let session = session.to_string();
-        self.change_links(move |links, _| {
-            let is_it = |link: &Link| link.id == id && link.session == session;
-            let place = links.iter().position(is_it);
-            let place = place.ok_or_else(|| LinkError::Unknown(id.into()))?;
-            links.remove(place);
-            Ok(())
-        })
-        .await
+        let change = LinkChange::Remove {
+            session: session.to_string(),
+            id: id.into(),
+        };
+        match self.shares_all() {
+            true => self.change_shared_links(change).await,
+            false => self.change_links(change).await,
+        }
     }
 
     /// The links to a session that have not ended, in the order in which they were made.
@@ -198,6 +206,15 @@ impl Accounts {
     #[must_use]
     pub fn link_count(&self) -> usize {
         self.state().links.all.len()
+    }
+
+    /// How many links there may be: of servers that share them, all together.
+    #[must_use]
+    pub fn link_limit(&self) -> usize {
+        match self.shares_all() {
+            true => SHARED_LINKS,
+            false => ALL_LINKS,
+        }
     }
 
     /// Who sends a request with a link: somebody who may read the session of
@@ -228,17 +245,41 @@ impl Accounts {
         state.link_caller(&proof.digest, date, now).is_some()
     }
 
+    /// Changes the links of all servers.
+    async fn change_shared_links(&self, change: LinkChange) -> Result<(), LinkError> {
+        let Some(store) = self.0.store.get().cloned() else {
+            return self.change_links(change).await;
+        };
+        let _held = self.hold_changes().await;
+        let accounts = self.clone();
+        let (date, now) = (self.date(), self.now());
+        let changed = smol::unblock(move || {
+            accounts.change_shared(&*store, SHARING, |document, may_be_done| {
+                let has_room = document.has_room_for_a_link();
+                let state = accounts.state();
+                let is_valid = |link: &Link| state.is_valid(link, date, now);
+                change.make(&mut document.links, has_room, may_be_done, &is_valid)
+            })
+        });
+        changed.await.map_err(|error| match error {
+            NotChanged::Refused(error) => error,
+            NotChanged::Store(error) => {
+                tracing::warn!(%error, "cannot change the links");
+                LinkError::Unanswered(error)
+            }
+        })
+    }
+
     /// Changes the links on the disk, and then here. One change at a time.
-    async fn change_links(
-        &self,
-        how: impl FnOnce(&mut Vec<Link>, &dyn Fn(&Link) -> bool) -> Result<(), LinkError>,
-    ) -> Result<(), LinkError> {
+    async fn change_links(&self, change: LinkChange) -> Result<(), LinkError> {
         let _held = self.hold_changes().await;
         let (date, now) = (self.date(), self.now());
         let mut links = {
             let state = self.state();
             let mut links = state.links.clone();
-            how(&mut links.all, &|link| state.is_valid(link, date, now))?;
+            let has_room = links.all.len() < ALL_LINKS;
+            let is_valid = |link: &Link| state.is_valid(link, date, now);
+            change.make(&mut links.all, has_room, false, &is_valid)?;
             links
         };
         if let Some(path) = links.path.clone() {
@@ -285,7 +326,77 @@ impl State {
     }
 }
 
+impl LinkChange {
+    /// `may_be_done`: it was tried before, and it is unknown what became of it.
+    fn make(
+        &self,
+        links: &mut Vec<Link>,
+        has_room: bool,
+        may_be_done: bool,
+        is_valid: &dyn Fn(&Link) -> bool,
+    ) -> Result<(), LinkError> {
+        match self {
+            Self::Add(link) => {
+                if links.iter().any(|it| it.digest == link.digest) {
+                    return Ok(());
+                }
+                let before = links.len();
+                links.retain(is_valid);
+                let has_room = has_room || links.len() < before;
+                let here = links.iter().filter(|it| it.session == link.session);
+                if here.count() >= LINKS_OF_SESSION || !has_room {
+                    return Err(LinkError::Full);
+                }
+                links.push(link.clone());
+            }
+            Self::Remove { session, id } => {
+                let is_it = |link: &Link| link.id == *id && link.session == *session;
+                match links.iter().position(is_it) {
+                    Some(place) => drop(links.remove(place)),
+                    None if may_be_done => {}
+                    None => return Err(LinkError::Unknown(id.clone())),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Links {
+    /// Takes over the links that servers share. They end here as they did before, however the clock is set.
+    pub(crate) fn adopt(&mut self, mut links: Vec<Link>, date: Duration, now: Duration) {
+        let known = std::mem::take(&mut self.all).into_iter();
+        let known: BTreeMap<_, _> = known.map(|link| (link.digest, link.until)).collect();
+        for link in &mut links {
+            let left = Duration::from_millis(link.expires).saturating_sub(date);
+            let until = || Some(now.saturating_add(left));
+            link.until = known.get(&link.digest).copied().unwrap_or_else(until);
+        }
+        self.all = links;
+    }
+}
+
 impl Link {
+    /// Whether it is what a server writes.
+    pub(crate) fn is_sound(&self) -> bool {
+        is_digest(&self.digest) && self.session.parse::<SessionId>().is_ok()
+    }
+
+    /// One with as many bytes as there can be.
+    #[cfg(test)]
+    pub(crate) fn largest() -> Self {
+        Self {
+            id: "a".repeat(ID_CHARS),
+            session: "0".repeat(36),
+            digest: "0".repeat(64),
+            account: Some("a".repeat(crate::limits::NAME_BYTES)),
+            token: Some("0".repeat(64)),
+            created: 1_800_000_000_000,
+            expires: 1_800_000_000_000,
+            until: None,
+        }
+    }
+
     fn listed(&self) -> ListedLink {
         ListedLink {
             id: self.id.as_str().into(),
@@ -324,9 +435,7 @@ fn read(path: &Path) -> Result<Vec<Link>, LinkError> {
     if file.version != VERSION {
         return Err(wrong("another version of Rejoin wrote it"));
     }
-    let is_sound =
-        |link: &Link| is_digest(&link.digest) && link.session.parse::<SessionId>().is_ok();
-    if !file.links.iter().all(is_sound) || file.links.len() > ALL_LINKS {
+    if !file.links.iter().all(Link::is_sound) || file.links.len() > ALL_LINKS {
         return Err(wrong("it is not what the server writes"));
     }
     Ok(file.links)

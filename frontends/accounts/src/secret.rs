@@ -125,13 +125,18 @@ pub(crate) fn random<const BYTES: usize>() -> Result<[u8; BYTES], NoRandom> {
     Ok(bytes)
 }
 
-/// A random key that only this process has.
+/// A key that only this process has, or only the servers that share a secret.
 #[derive(Clone)]
 pub(crate) struct Key([u8; 32]);
 
 impl Key {
     pub(crate) fn new() -> Result<Self, NoRandom> {
         random().map(Self)
+    }
+
+    /// The key of a secret of any length: HKDF-Extract without a salt.
+    pub(crate) fn of_secret(secret: &[u8]) -> Self {
+        Self(Self([0; 32]).sign(secret))
     }
 
     /// The authentication code of the parts, each with its length, so that no two splits of the

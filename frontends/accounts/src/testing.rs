@@ -14,7 +14,7 @@
 
 #![expect(clippy::expect_used, reason = "documented to panic")]
 
-use crate::{Accounts, AccountsFile, FileError, Password, Role, change};
+use crate::{Accounts, AccountsFile, Clock, FileError, Password, Role, change};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,10 +44,9 @@ impl TestAccounts {
             change(&path, |file| file.add(name, *role, &password(name))).expect("an account");
         }
         let seconds = Arc::new(AtomicU64::new(1_000));
-        let clock = seconds.clone();
-        let clock = Arc::new(move || Duration::from_secs(clock.load(Ordering::SeqCst)));
         Self {
-            accounts: Accounts::of_file(path.clone(), clock).expect("the file was just written"),
+            accounts: Accounts::of_file(path.clone(), clock_of(&seconds))
+                .expect("the file was just written"),
             path,
             seconds,
             _directory: directory,
@@ -76,10 +75,26 @@ impl TestAccounts {
         self.pass(1);
     }
 
+    /// Another server's accounts, of the same file and with the same clock.
+    ///
+    /// # Panics
+    ///
+    /// When the file can't be read.
+    #[must_use]
+    pub fn another(&self) -> Accounts {
+        let clock = clock_of(&self.seconds);
+        Accounts::of_file(self.path.clone(), clock).expect("the accounts")
+    }
+
     /// Lets time pass for logins and tokens.
     pub fn pass(&self, seconds: u64) {
         self.seconds.fetch_add(seconds, Ordering::SeqCst);
     }
+}
+
+fn clock_of(seconds: &Arc<AtomicU64>) -> Clock {
+    let clock = seconds.clone();
+    Arc::new(move || Duration::from_secs(clock.load(Ordering::SeqCst)))
 }
 
 /// The password of an account: its name and `-pw`.

@@ -3,7 +3,7 @@
 use crate::text::Text;
 use crate::{AdminState, WebhookMetrics};
 use rejoin_accounts::Accounts;
-use rejoin_accounts::limits::ALL_LINKS;
+use rejoin_accounts::limits::ALL_SHARED_LOGINS;
 use rejoin_engine::peers::{ClusterStatus, LogStatus};
 use rejoin_engine::{EngineStatus, KeeperStatus, Label, Stats, Takeover, Totals};
 use rejoin_http::{HttpMetrics, STATUS_CLASSES};
@@ -131,12 +131,16 @@ pub(crate) fn cluster(text: &mut Text, cluster: &ClusterStatus) {
     let help = "Whether this node is neither cut off nor behind: 1, or 0.";
     text.gauge("rejoin_cluster_ready", help)
         .is(u8::from(cluster.unready().is_none()));
-    let help = "Beats in a row, one a second, that the servers of NATS did not answer.";
-    text.gauge("rejoin_cluster_unanswered_beats", help)
-        .is(cluster.unanswered_beats);
+    let help = "How long the servers of NATS have not answered this node; up to 2 are usual.";
+    text.gauge("rejoin_cluster_unanswered_seconds", help)
+        .is(cluster.unanswered.as_secs());
     let help = "Nodes that are alive, this one included.";
     text.gauge("rejoin_cluster_nodes", help)
-        .is((cluster.nodes.len() as u64).saturating_add(1));
+        .is(cluster.live().count() as u64);
+    let waiting = cluster.logs.values().map(|log| log.append_waiting).max();
+    let help = "How long the servers of NATS have not answered what this node is writing to a log; the longest.";
+    text.gauge("rejoin_append_waiting_seconds", help)
+        .is(waiting.unwrap_or_default().as_secs_f64());
     let logs: Vec<_> = cluster
         .logs
         .iter()
@@ -155,10 +159,10 @@ pub(crate) fn cluster(text: &mut Text, cluster: &ClusterStatus) {
     each("rejoin_log_term", help, &|log| log.term);
     let help = "Records of the log that this node has.";
     each("rejoin_log_position", help, &|log| log.position);
+    let help = "Records of the log that this node does not have, of those that its writer had a second ago.";
+    each("rejoin_tail_lag_records", help, &LogStatus::lag);
     let help = "Since when this node has not had all records of the log, about; 0 if it has.";
-    each("rejoin_tail_lag_seconds", help, &|log| {
-        log.beats_behind.saturating_sub(1)
-    });
+    each("rejoin_tail_lag_seconds", help, &LogStatus::seconds_behind);
     let help = "Whether the log can't be followed: 1, or 0.";
     each("rejoin_log_faulty", help, &|log| {
         u64::from(log.fault.is_some())
@@ -178,7 +182,14 @@ pub(crate) fn links(text: &mut Text, accounts: &Accounts) {
     text.gauge("rejoin_links", help)
         .is(accounts.link_count() as u64);
     text.gauge("rejoin_links_limit", "How many there may be.")
-        .is(ALL_LINKS as u64);
+        .is(accounts.link_limit() as u64);
+    let help = "Logins with a login key that have ended, or were used some time after they began, and have not expired.";
+    text.gauge("rejoin_noted_logins", help)
+        .is(accounts.noted_logins() as u64);
+    let help =
+        "How many are noted; beyond that, the older logins of the account with most of them end.";
+    text.gauge("rejoin_noted_logins_limit", help)
+        .is(ALL_SHARED_LOGINS as u64);
 }
 
 /// What the start found.
@@ -219,7 +230,7 @@ pub(crate) fn webhooks(text: &mut Text, webhooks: &WebhookMetrics) {
     ];
     text.counter("rejoin_webhook_messages_total", help)
         .each("result", results);
-    let help = "Attempts to tell a webhook that failed.";
+    let help = "Attempts to deliver to a webhook that failed.";
     text.counter("rejoin_webhook_failures_total", help)
         .is(webhooks.failed.get());
     let help = "Messages that wait for a webhook.";

@@ -6,6 +6,7 @@ mod commands;
 mod offline;
 mod settings;
 mod terminal;
+mod trust;
 
 use args::{Args, Command};
 use clap::Parser;

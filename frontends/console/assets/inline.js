@@ -57,7 +57,7 @@ export class InlineTerminal {
     this.#wantsFocus = true;
     if (!this.#isReady) return;
     this.#frame.focus({ preventScroll: true });
-    this.#tell({ rejoin: "focus" });
+    this.#post({ rejoin: "focus" });
   }
 
   #load(place, isWanted = place !== "#frame") {
@@ -93,10 +93,10 @@ export class InlineTerminal {
   /** The frame may fill the stage except for the rows above it. */
   #tellRoom() {
     const stage = this.#room.parentElement.parentElement;
-    this.#tell({ rejoin: "room", height: stage.clientHeight - this.#above * ROW_HEIGHT });
+    this.#post({ rejoin: "room", height: stage.clientHeight - this.#above * ROW_HEIGHT });
   }
 
-  #tell(message) {
+  #post(message) {
     if (this.#isReady) this.#frame.contentWindow.postMessage(message, location.origin);
   }
 }

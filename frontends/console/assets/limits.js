@@ -54,7 +54,7 @@ export const UNSEEN = 10_000;
 /** Milliseconds after which a hidden page asks again whether the command it waits for has ended. */
 export const GLANCE_PACE = 10_000;
 
-/** Milliseconds that a command takes at least for its end to be told to somebody who looks elsewhere. */
+/** Milliseconds that a command takes at least for a notification of its end to somebody who looks elsewhere. */
 export const LONG_JOB = 60_000;
 
 /** Milliseconds until a lost connection is tried again: the first time, and at most. */

@@ -1,4 +1,4 @@
-// Tells that a long command has ended while the page is not in sight: in the page's title, and by a
+// Notifies that a long command has ended while the page is not in sight: in the page's title, and by a
 // notification of the browser where somebody has asked for those.
 
 import { find } from "./dom.js";
@@ -25,7 +25,7 @@ export class Notifier {
     this.#drawTitle();
   }
 
-  /** A command has ended: tells it if it was long and nobody looks. */
+  /** A command has ended: notifies if it was long and nobody looks. */
   ended(job, session) {
     const took = job.finished - (job.started ?? job.at);
     if (!document.hidden || took < LONG_JOB) return;
@@ -37,10 +37,10 @@ export class Notifier {
     if (!isOn()) return;
     try {
       const icon = new URL("icon.svg", import.meta.url).href;
-      const told = new Notification(`${mark} ${command}`, { body: how, tag: `${session} ${job.job}`, icon });
-      told.addEventListener("click", () => {
+      const notification = new Notification(`${mark} ${command}`, { body: how, tag: `${session} ${job.job}`, icon });
+      notification.addEventListener("click", () => {
         window.focus();
-        told.close();
+        notification.close();
         this.#on.open(session);
       });
     } catch {

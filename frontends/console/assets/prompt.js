@@ -149,7 +149,7 @@ export class Prompt {
       this.#taken(statement);
     } catch (error) {
       if (error.status > 0) this.#request = null;
-      this.#tell(error.message, true);
+      this.#say(error.message, true);
     } finally {
       this.#sentAll();
       if (!find("hint").classList.contains("bad")) this.#describe();
@@ -221,7 +221,7 @@ export class Prompt {
 
   /** The command waits until the running one has ended. */
   #wait() {
-    if (this.#queue.isFull) return this.#tell(`${QUEUED_STATEMENTS} commands wait already.`, true);
+    if (this.#queue.isFull) return this.#say(`${QUEUED_STATEMENTS} commands wait already.`, true);
     const statement = this.#field.value;
     this.#choose(false);
     this.#queue.add(statement);
@@ -238,7 +238,7 @@ export class Prompt {
       await type(this.#session, job, clientName(), new TextEncoder().encode(`${value.replaceAll("\n", "\r")}\r`));
       if (this.#field.value === value) this.#set("");
     } catch (error) {
-      this.#tell(error.message, true);
+      this.#say(error.message, true);
     }
   }
 
@@ -312,13 +312,13 @@ export class Prompt {
     this.#field.setAttribute("aria-label", writes ? "Input of the running job" : "Command");
     if (writes) {
       this.#field.placeholder = "Input for the running job";
-      return this.#tell("Ctrl-D ends the input. Input is stored in the log, so don't type secrets.");
+      return this.#say("Ctrl-D ends the input. Input is stored in the log, so don't type secrets.");
     }
     this.#field.placeholder = this.#job ? "Running …" : "Type a command; F1 shows the keys";
-    this.#tell("");
+    this.#say("");
   }
 
-  #tell(text, isBad = false) {
+  #say(text, isBad = false) {
     const hint = find("hint");
     hint.hidden = text === "";
     hint.classList.toggle("bad", isBad);

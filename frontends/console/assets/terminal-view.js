@@ -38,7 +38,7 @@ export class TerminalView {
       macOptionClickForcesSelection: true,
       logLevel: "off",
       theme: theme(element),
-      linkHandler: { activate: (_, target) => openLink(target), hover: (_, target) => this.#tell(target), leave: () => this.#tell("") },
+      linkHandler: { activate: (_, target) => openLink(target), hover: (_, target) => this.#showTarget(target), leave: () => this.#showTarget("") },
     });
     this.terminal.loadAddon(this.#fit);
     this.terminal.loadAddon(new Unicode11Addon());
@@ -171,7 +171,7 @@ export class TerminalView {
   }
 
   /** A link may say something other than where it leads, so its target is shown. */
-  #tell(target) {
+  #showTarget(target) {
     this.#element.title = target;
   }
 }

@@ -21,7 +21,7 @@ export class Timeline {
   #track = find("track");
   #canvas = this.#track.querySelector("canvas");
   #thumb = this.#track.querySelector(".thumb");
-  #told = find("told");
+  #tip = find("tip");
 
   constructor(now, on) {
     this.#now = now;
@@ -32,9 +32,9 @@ export class Timeline {
     find("live").addEventListener("click", () => this.live());
     find("skip").addEventListener("change", () => this.#place(this.#count));
     this.#track.addEventListener("pointerdown", (event) => this.#drag(event));
-    this.#track.addEventListener("pointermove", (event) => this.#tell(event));
+    this.#track.addEventListener("pointermove", (event) => this.#showTip(event));
     for (const left of ["pointerleave", "lostpointercapture"]) {
-      this.#track.addEventListener(left, () => (this.#told.hidden = true));
+      this.#track.addEventListener(left, () => (this.#tip.hidden = true));
     }
     this.#track.addEventListener("keydown", (event) => this.#key(event));
     new ResizeObserver(() => this.changed(true)).observe(this.#track);
@@ -181,20 +181,20 @@ export class Timeline {
   }
 
   /** Says which time is under the pointer, and what ran at that time. */
-  #tell(event) {
+  #showTip(event) {
     if (!this.#recording || this.#recording.events.length === 0) return;
     const instant = this.#recording.instantAt(this.#timeUnder(event), this.#withPauses);
     const jobs = this.#transcript.blocks.filter((it) => it.isJob && it.at <= instant && (it.finished ?? Infinity) >= instant);
     const ran = jobs.map((job) => `${job.lines[0].text} · ${jobStatus(job)}`);
     const more = ran.length > SEEN_JOBS ? [`and ${ran.length - SEEN_JOBS} more`] : [];
     const [time, ...lines] = [clock(instant, this.#now()), ...ran.slice(0, SEEN_JOBS), ...more];
-    this.#told.replaceChildren(make("b", { textContent: time }), ...lines.map((line) => make("span", { textContent: line })));
-    this.#told.hidden = false;
+    this.#tip.replaceChildren(make("b", { textContent: time }), ...lines.map((line) => make("span", { textContent: line })));
+    this.#tip.hidden = false;
     const { left, width } = this.#track.getBoundingClientRect();
-    const room = this.#told.parentElement.getBoundingClientRect();
+    const room = this.#tip.parentElement.getBoundingClientRect();
     const middle = Math.max(left, Math.min(left + width, event.clientX)) - room.left;
-    const most = room.width - this.#told.offsetWidth - 4;
-    this.#told.style.left = `${Math.max(4, Math.min(middle - this.#told.offsetWidth / 2, most))}px`;
+    const most = room.width - this.#tip.offsetWidth - 4;
+    this.#tip.style.left = `${Math.max(4, Math.min(middle - this.#tip.offsetWidth / 2, most))}px`;
   }
 
   #key(key) {

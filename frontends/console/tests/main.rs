@@ -151,8 +151,8 @@ fn a_browser_gets_a_page_where_the_server_has_nothing_and_a_program_a_word() {
             );
             let policy = header(&shown, "content-security-policy");
             assert!(policy.contains("frame-ancestors 'none';"), "{policy}");
-            let told = client.request("GET", path, &[("accept", "*/*")], b"");
-            assert_eq!(told.unwrap().text(), "Not found", "{path}");
+            let answer = client.request("GET", path, &[("accept", "*/*")], b"");
+            assert_eq!(answer.unwrap().text(), "Not found", "{path}");
         }
     });
 }

@@ -149,7 +149,7 @@ impl Doris {
     }
 
     async fn logout(&self, http: &Request) -> Response {
-        login::log_out(&self.accounts, http);
+        login::log_out(&self.accounts, http).await;
         let body = r#"{"msg":"success","code":0,"data":null,"count":0}"#;
         let response = Response::new(StatusCode::OK, JSON, body);
         response.header("set-cookie", login::COOKIE.delete(http))

@@ -73,9 +73,9 @@ pub(crate) async fn log_in_by_cookie(accounts: &Accounts, http: &Request) -> Res
 }
 
 /// Invalidates the cookie's token.
-pub(crate) fn log_out(accounts: &Accounts, http: &Request) {
+pub(crate) async fn log_out(accounts: &Accounts, http: &Request) {
     if let Some(token) = COOKIE.get(http) {
-        accounts.logout(token, TOKENS);
+        accounts.logout(token, TOKENS).await;
     }
 }
 

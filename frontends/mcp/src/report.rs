@@ -19,7 +19,7 @@ pub(crate) struct OutputPart {
     pub(crate) is_base64: bool,
 }
 
-/// The result of a tool that tells of a job. It is an error if the job did not succeed.
+/// The result of a tool that reports on a job. It is an error if the job did not succeed.
 pub(crate) fn job(
     engine: &Engine,
     session: SessionId,

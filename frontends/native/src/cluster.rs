@@ -4,7 +4,7 @@ use crate::Native;
 use crate::answer::{HandlerResult, ok};
 use crate::error::Fault;
 use rejoin_accounts::Permission;
-use rejoin_engine::peers::{ClusterStatus, LogStatus};
+use rejoin_engine::peers::{ClusterStatus, LogStatus, NodeState, NodeStatus};
 use rejoin_http::Request;
 use serde_json::{Value, json};
 
@@ -18,59 +18,84 @@ impl Native {
         Ok(ok(&match self.engine.cluster() {
             Some(status) => shown(&status),
             // So that a client can tell this from a server of a version without clusters.
-            None => json!({"cluster": null, "nodes": [], "logs": []}),
+            None => json!({"cluster": null, "nodes": [], "logs": [], "servers": []}),
         }))
     }
 }
 
 fn shown(status: &ClusterStatus) -> Value {
-    let own = json!({
-        "node": &*status.node,
-        "silentSeconds": 0,
-        "logs": logs_of(status, &status.node),
-    });
-    let others = status.nodes.iter().map(|(node, silence)| {
-        json!({
-            "node": &**node,
-            "silentSeconds": silence,
-            "logs": logs_of(status, node),
-        })
-    });
-    let mut nodes: Vec<_> = others.chain([own]).collect();
-    nodes.sort_by_key(|node| node["node"].as_str().map(str::to_owned));
-    let logs: Vec<_> = status
+    let nodes = status
+        .nodes
+        .iter()
+        .map(|(node, it)| node_shown(status, node, it));
+    let logs = status
         .logs
         .iter()
-        .map(|(number, log)| log_shown(*number, log))
-        .collect();
+        .map(|(number, log)| log_shown(status, *number, log));
+    let servers = status.servers.iter().map(|(address, server)| {
+        json!({
+            "address": &**address,
+            "name": server.name.as_deref(),
+            "version": server.version.as_deref(),
+            "syncs": server.syncs,
+        })
+    });
     json!({
         "cluster": &*status.cluster,
         "node": &*status.node,
         "notReady": status.unready(),
-        "nodes": nodes,
-        "logs": logs,
+        "unansweredSeconds": status.unanswered.as_secs(),
+        "nodes": nodes.collect::<Vec<_>>(),
+        "logs": logs.collect::<Vec<_>>(),
+        "servers": servers.collect::<Vec<_>>(),
     })
 }
 
-/// The logs that a node writes.
-fn logs_of(status: &ClusterStatus, node: &str) -> Vec<u8> {
-    let owner = |log: &LogStatus| log.place.as_ref().and_then(|it| it.owner.clone());
-    let own = status
-        .logs
-        .iter()
-        .filter(|(_, log)| owner(log).as_deref() == Some(node));
-    own.map(|(number, _)| *number).collect()
+fn node_shown(status: &ClusterStatus, node: &str, it: &NodeStatus) -> Value {
+    let place = |log: &LogStatus| log.place.clone();
+    let homes = status.logs.iter();
+    let home = homes
+        .filter(|(_, log)| place(log).is_some_and(|place| &*place.home == node))
+        .map(|(number, _)| *number);
+    let written = status.logs.iter();
+    let written = written
+        .filter(|(_, log)| place(log).is_some_and(|place| place.owner.as_deref() == Some(node)))
+        .map(|(number, _)| *number);
+    json!({
+        "node": node,
+        "state": it.state.name(),
+        // Of a node without a beat, there is nothing to count.
+        "silentSeconds": matches!(it.state, NodeState::Live | NodeState::Silent).then_some(it.silent_beats),
+        "version": it.version.as_deref(),
+        "services": it.services.iter().map(|it| &**it).collect::<Vec<_>>(),
+        "home": home.min(),
+        "logs": written.collect::<Vec<_>>(),
+        "otherAccounts": it.has_other_accounts,
+    })
 }
 
-fn log_shown(number: u8, log: &LogStatus) -> Value {
+fn log_shown(status: &ClusterStatus, number: u8, log: &LogStatus) -> Value {
     let place = log.place.as_ref();
+    let copies = status.nodes.iter().filter_map(|(node, it)| {
+        let records = *it.copies.get(&number)?;
+        Some(json!({
+            "node": &**node,
+            "records": records,
+            "lagRecords": log.end.saturating_sub(records),
+        }))
+    });
     json!({
         "log": number,
         "homeNode": place.map(|place| &*place.home),
         "node": place.and_then(|place| place.owner.as_deref()),
         "term": log.term,
+        "sequence": log.sequence,
+        "activity": log.activity.name(),
         "records": log.position,
-        "behindSeconds": log.beats_behind.saturating_sub(1),
+        "lagRecords": log.lag(),
+        "behindSeconds": log.seconds_behind(),
+        "appendWaitingSeconds": log.append_waiting.as_secs(),
+        "copies": copies.collect::<Vec<_>>(),
         "fault": log.fault,
     })
 }

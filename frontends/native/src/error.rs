@@ -320,6 +320,8 @@ fn token_status(error: &OwnTokenError) -> (StatusCode, &'static str) {
     match error {
         OwnTokenError::NoAccount => (StatusCode::CONFLICT, "no_accounts"),
         OwnTokenError::ByToken => (StatusCode::FORBIDDEN, "forbidden"),
+        OwnTokenError::InFile(_) => (StatusCode::CONFLICT, "token_in_file"),
+        OwnTokenError::Unanswered(_) => (StatusCode::SERVICE_UNAVAILABLE, "unanswered"),
         OwnTokenError::File(error) => match error {
             FileError::TokenExists(_) => (StatusCode::CONFLICT, "token_exists"),
             FileError::TokenUnknown(_) => (StatusCode::NOT_FOUND, "token_not_found"),
@@ -338,6 +340,7 @@ const fn link_status(error: &LinkError) -> (StatusCode, &'static str) {
         LinkError::Lifetime => (StatusCode::BAD_REQUEST, "request_invalid"),
         LinkError::Full => (StatusCode::TOO_MANY_REQUESTS, "too_many"),
         LinkError::Unknown(_) => (StatusCode::NOT_FOUND, "link_not_found"),
+        LinkError::Unanswered(_) => (StatusCode::SERVICE_UNAVAILABLE, "unanswered"),
         _ => (StatusCode::INTERNAL_SERVER_ERROR, "links_unwritable"),
     }
 }

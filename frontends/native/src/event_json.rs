@@ -381,14 +381,9 @@ pub(crate) fn is_private(event: &Event) -> bool {
     match event {
         Event::JobSubmitted { mode, .. } | Event::JobFinished { mode, .. } => mode.is_private(),
         Event::JobStarted { private, .. } | Event::InterruptRequested { private, .. } => *private,
-        Event::ResultEmitted { mode, .. }
-        | Event::InputWritten { mode, .. }
-        | Event::InputHidden { mode, .. }
-        | Event::LeftoversChosen { mode, .. }
-        | Event::TerminalResized { mode, .. }
-        | Event::ControllerChanged { mode, .. }
-        | Event::ScreenCaptured { mode, .. } => mode.visibility == Visibility::Submitter,
-        _ => false,
+        _ => event
+            .mode()
+            .is_some_and(|it| it.visibility == Visibility::Submitter),
     }
 }
 

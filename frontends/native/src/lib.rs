@@ -24,6 +24,7 @@ mod links;
 mod login;
 mod output;
 pub mod record_json;
+mod record_source;
 mod recording;
 mod records;
 mod redact;

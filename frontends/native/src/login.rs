@@ -74,10 +74,10 @@ impl Native {
 
     pub(crate) async fn logout(&self, http: &Request) -> HandlerResult {
         if let Some(token) = SCHEME.cookie.get(http) {
-            self.accounts.logout(token, TOKENS);
+            self.accounts.logout(token, TOKENS).await;
         }
         if let Authorization::Bearer(token) = Authorization::of(http.headers()) {
-            self.accounts.logout(&token, TOKENS);
+            self.accounts.logout(&token, TOKENS).await;
         }
         Ok(
             Response::empty(StatusCode::NO_CONTENT)

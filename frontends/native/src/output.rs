@@ -5,22 +5,14 @@
 use crate::Native;
 use crate::answer::{HandlerResult, uncached};
 use crate::error::Fault;
-use crate::limits::{MAX_EVENTS, PART_BYTES};
-use crate::links::Visit;
+use crate::record_source::RecordSource;
 use crate::request::Query;
 use futures::Stream;
-use futures::future::{Either, select};
-use rejoin_accounts::{Accounts, Caller};
-use rejoin_engine::{
-    Engine, Event, JobId, PullError, ReadLimit, Record, Sequence, SessionId, Unavailable,
-    Visibility,
-};
-use rejoin_http::{Bytes, Request, Response, Shutdown, StatusCode};
+use rejoin_engine::{Event, JobId, Record, Sequence, Visibility};
+use rejoin_http::{Bytes, Request, Response, StatusCode};
 use rejoin_search::{PlainText, output_part};
 use std::collections::BTreeMap;
 use std::io;
-use std::pin::pin;
-use std::time::Duration;
 
 impl Native {
     pub(crate) async fn output(&self, http: &Request) -> HandlerResult {
@@ -29,15 +21,17 @@ impl Native {
         let job = query.number("job")?.map(JobId);
         let is_raw = query.flag("raw")?;
         let mut reader = OutputReader {
-            _visit: visit,
-            engine: self.engine.clone(),
-            accounts: self.accounts.clone(),
-            caller,
-            session,
+            source: RecordSource {
+                _visit: visit,
+                engine: self.engine.clone(),
+                accounts: self.accounts.clone(),
+                caller,
+                session,
+                after: Sequence::START,
+                shutdown: http.shutdown(),
+            },
             job,
-            after: Sequence::START,
             plain: (!is_raw).then(BTreeMap::new),
-            shutdown: http.shutdown(),
         };
         // A session that does not exist has no output.
         let first = reader.next().await?.unwrap_or_default();
@@ -49,17 +43,10 @@ impl Native {
 const TEXT: &str = "text/plain; charset=utf-8";
 
 struct OutputReader {
-    /// If it reads by a link.
-    _visit: Option<Visit>,
-    engine: Engine,
-    accounts: Accounts,
-    caller: Caller,
-    session: SessionId,
+    source: RecordSource,
     job: Option<JobId>,
-    after: Sequence,
     /// What removes escape sequences, for each output of a job that runs. None: nothing does.
     plain: Option<BTreeMap<(JobId, bool), PlainText>>,
-    shutdown: Shutdown,
 }
 
 /// The output from `first` on, up to what there is now.
@@ -86,26 +73,9 @@ impl OutputReader {
     /// Also when the server shuts down, and when the caller may not read it any more: a download that breaks
     /// off must not look like a whole one.
     async fn next(&mut self) -> Result<Option<Vec<u8>>, Fault> {
-        let limit = ReadLimit {
-            records: MAX_EVENTS,
-            bytes: PART_BYTES,
-        };
-        let read = self
-            .engine
-            .read(self.session, self.after, limit, Duration::ZERO);
-        let records = match select(pin!(read), pin!(self.shutdown.wait())).await {
-            Either::Left((read, _)) => read?,
-            Either::Right(_) => {
-                return Err(PullError::Unavailable(Unavailable::ShuttingDown).into());
-            }
-        };
-        let Some(last) = records.last() else {
+        let Some(records) = self.source.next().await? else {
             return Ok(None);
         };
-        if !self.accounts.is_current(&self.caller) {
-            return Err(Fault::ended(&self.caller));
-        }
-        self.after = last.sequence;
         let mut out = vec![];
         for record in &records {
             self.add(&mut out, record);

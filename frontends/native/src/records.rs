@@ -14,25 +14,18 @@ use crate::Native;
 use crate::answer::{HandlerResult, uncached};
 use crate::error::Fault;
 use crate::event_json::is_private;
-use crate::limits::{MAX_EVENTS, PART_BYTES};
-use crate::links::Visit;
 use crate::record_json::fields;
-use crate::recording::{RecordingWriter, has_no_terminal, opened_terminal};
+use crate::record_source::RecordSource;
+use crate::recording::{RecordingWriter, has_no_terminal};
 use crate::request::Query;
 use futures::Stream;
-use futures::future::{Either, select};
-use rejoin_accounts::{Accounts, Caller, Permission};
-use rejoin_engine::{
-    Engine, Event, PullError, ReadLimit, Record, Sequence, SessionId, Unavailable, Visibility,
-};
-use rejoin_http::{Bytes, Request, Response, Shutdown, StatusCode};
+use rejoin_accounts::Permission;
+use rejoin_engine::{Event, Record, Sequence, Visibility};
+use rejoin_http::{Bytes, Request, Response, StatusCode};
 use rejoin_log::schema;
 use rejoin_replay::Version;
 use serde_json::Value;
 use std::io;
-use std::pin::pin;
-use std::sync::Arc;
-use std::time::Duration;
 
 impl Native {
     pub(crate) async fn records(&self, http: &Request) -> HandlerResult {
@@ -138,18 +131,6 @@ impl Format {
     }
 }
 
-/// The records of a session up to now, for somebody who may read them.
-struct RecordSource {
-    /// If it reads by a link.
-    _visit: Option<Visit>,
-    engine: Engine,
-    accounts: Accounts,
-    caller: Caller,
-    session: SessionId,
-    after: Sequence,
-    shutdown: Shutdown,
-}
-
 struct RecordReader {
     source: RecordSource,
     writer: Writer,
@@ -178,50 +159,6 @@ fn parts(first: Vec<u8>, reader: RecordReader) -> impl Stream<Item = io::Result<
             Err(error) => Some((Err(io::Error::other(error.to_string())), (None, None))),
         }
     })
-}
-
-impl RecordSource {
-    /// The next records. None: there are no more.
-    ///
-    /// # Errors
-    ///
-    /// Also when the server shuts down, and when the caller may not read them any more: an export that
-    /// breaks off must not look like a whole one.
-    async fn next(&mut self) -> Result<Option<Vec<Arc<Record>>>, Fault> {
-        let limit = ReadLimit {
-            records: MAX_EVENTS,
-            bytes: PART_BYTES,
-        };
-        let read = self
-            .engine
-            .read(self.session, self.after, limit, Duration::ZERO);
-        let records = match select(pin!(read), pin!(self.shutdown.wait())).await {
-            Either::Left((read, _)) => read?,
-            Either::Right(_) => {
-                return Err(PullError::Unavailable(Unavailable::ShuttingDown).into());
-            }
-        };
-        let Some(last) = records.last() else {
-            return Ok(None);
-        };
-        if !self.accounts.is_current(&self.caller) {
-            return Err(Fault::ended(&self.caller));
-        }
-        self.after = last.sequence;
-        Ok(Some(records))
-    }
-
-    /// Reads up to the first terminal of the session, and starts again at its beginning. Columns and rows.
-    async fn first_terminal(&mut self) -> Result<Option<(u16, u16)>, Fault> {
-        let mut size = None;
-        while size.is_none()
-            && let Some(records) = self.next().await?
-        {
-            size = records.iter().find_map(|record| opened_terminal(record));
-        }
-        self.after = Sequence::START;
-        Ok(size)
-    }
 }
 
 impl RecordReader {
@@ -276,18 +213,8 @@ impl RecordReader {
 
 /// Whether an event belongs to a job whose results are for its submitter: an export leaves it out.
 fn is_for_submitter(event: &Event) -> bool {
-    match event {
-        Event::JobSubmitted { mode, .. }
-        | Event::InputWritten { mode, .. }
-        | Event::InputHidden { mode, .. }
-        | Event::LeftoversChosen { mode, .. }
-        | Event::TerminalResized { mode, .. }
-        | Event::ControllerChanged { mode, .. }
-        | Event::ScreenCaptured { mode, .. }
-        | Event::ResultEmitted { mode, .. }
-        | Event::JobFinished { mode, .. } => mode.visibility == Visibility::Submitter,
-        _ => false,
-    }
+    let mode = event.mode();
+    mode.is_some_and(|it| it.visibility == Visibility::Submitter)
 }
 
 fn names_consumer(event: &Event) -> bool {

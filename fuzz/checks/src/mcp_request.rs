@@ -25,7 +25,7 @@ impl McpRequest<'_> {
     /// # Panics
     ///
     /// When the status is 5xx, or the body is no answer of JSON-RPC; when a job that did not succeed
-    /// is told as a success, or a tool gives an answer of another shape than it says.
+    /// is reported as a success, or a tool gives an answer of another shape than it says.
     pub fn check(&self) {
         let Some(request) = self.0 else { return };
         let before = SERVER.take();

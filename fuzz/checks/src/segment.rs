@@ -23,7 +23,7 @@ pub struct Attack<'a>(Way<'a>);
 
 #[derive(Clone)]
 enum Way<'a> {
-    /// A sound log is damaged, and then opened: only what was appended is told, a batch as a whole
+    /// A sound log is damaged, and then opened: only what was appended is read, a batch as a whole
     /// or not at all.
     Damage(Plan, Vec<Edit>),
     /// As `Damage`, and the checksums are made good: nobody can know what was appended, but the
@@ -50,7 +50,7 @@ impl Attack<'_> {
     ///
     /// # Panics
     ///
-    /// When the log tells what it must not, cuts what was sealed, or changes what it refuses.
+    /// When the log gives what it must not, cuts what was sealed, or changes what it refuses.
     pub fn check(&self) {
         match &self.0 {
             Way::Damage(plan, edits) => damage(plan.written(), edits),
@@ -91,11 +91,11 @@ fn damage(written: &Written, edits: &[Edit]) {
         panic!("damage was taken for a newer version");
     };
     // A frame's checksum doesn't say where it stands: one that was copied elsewhere, into a batch
-    // that is damaged by it, may be told there, before its turn in the log but once at most.
+    // that is damaged by it, may be reported there, before its turn in the log but once at most.
     let mut last = BTreeMap::new();
     for record in &verified.records {
         let is_appended = written.records().any(|it| it == record);
-        assert!(is_appended, "{record:?} was told, and was not appended");
+        assert!(is_appended, "{record:?} was read, and was not appended");
         let before = last.insert(record.session, record.sequence);
         assert!(
             before < Some(record.sequence),
@@ -104,19 +104,19 @@ fn damage(written: &Written, edits: &[Edit]) {
     }
     match opened {
         Ok(opened) => {
-            let told = opened.records.len();
+            let read = opened.records.len();
             assert!(
-                written.ends().any(|end| end == told),
-                "a part of a batch was told"
+                written.ends().any(|end| end == read),
+                "a part of a batch was read"
             );
-            let appended = written.records().take(told);
+            let appended = written.records().take(read);
             assert!(
                 opened.records.iter().eq(appended),
-                "what was told was not appended: {:?}",
+                "what was read was not appended: {:?}",
                 opened.records
             );
             if files_stay {
-                assert!(told >= written.sealed, "a part of a sealed segment was cut");
+                assert!(read >= written.sealed, "a part of a sealed segment was cut");
             }
             opened.check();
         }

@@ -39,7 +39,7 @@ fn maxscale_requests_are_answered_and_pages_are_the_list() {
 }
 
 #[test]
-fn mcp_requests_are_answered_and_no_job_is_told_as_a_success_that_is_none() {
+fn mcp_requests_are_answered_and_no_failed_job_is_reported_as_a_success() {
     for (file, bytes) in corpus("mcp_request") {
         check(&file, &bytes, |input: &McpRequest<'_>| input.check());
     }

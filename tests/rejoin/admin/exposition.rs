@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What was told: of each name its type, and each sample once.
+/// What was exposed: of each name its type, and each sample once.
 #[derive(Debug)]
 pub(crate) struct Exposition {
     kinds: BTreeMap<String, String>,
@@ -25,14 +25,14 @@ impl Exposition {
             let kind = kind.strip_prefix(name).unwrap().trim_start();
             check_name(name, kind);
             let known = kinds.insert(name.to_owned(), kind.to_owned());
-            assert!(known.is_none(), "{name} is told twice");
+            assert!(known.is_none(), "{name} is there twice");
             let mut own = vec![];
             while let Some(line) = lines.next_if(|line| !line.starts_with('#')) {
                 let (sample, value) = line.rsplit_once(' ').unwrap();
                 let value: f64 = value.parse().unwrap();
                 assert!(value.is_finite() && value >= 0.0, "{line}");
                 let known = samples.insert(sample.to_owned(), value);
-                assert!(known.is_none(), "{sample} is told twice");
+                assert!(known.is_none(), "{sample} is there twice");
                 own.push((sample, value));
             }
             assert!(!own.is_empty(), "{name} has no value");

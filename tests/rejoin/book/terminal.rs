@@ -1,6 +1,7 @@
 //! Runs the commands of a page: a `bash` in a new directory, with `rejoin` in its `PATH`, and with
 //! free ports in place of the usual ones.
 
+use super::page::Page;
 use super::shown;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -10,9 +11,6 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use tempfile::TempDir;
-
-/// The usual ports, as used on the pages. Each terminal replaces them by its own free ports.
-const PORTS: [&str; 4] = ["8563", "8989", "8030", "9563"];
 
 /// Much longer than any command of a page takes.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -29,7 +27,8 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    pub(super) fn open() -> Self {
+    /// `usual` are the ports on the page. This terminal replaces them by free ones.
+    pub(super) fn open(usual: &[&'static str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (home, bin) = (
             directory.path().join("rejoin"),
@@ -45,7 +44,10 @@ impl Terminal {
             "[ \"$1 $2 $3\" = 'run --release --' ] || { echo \"cargo $*?\"; exit 1; }\n\
              shift 3; exec rejoin \"$@\"\n",
         );
-        let listeners = PORTS.map(|port| (port, TcpListener::bind("127.0.0.1:0").unwrap()));
+        let listeners: Vec<_> = usual
+            .iter()
+            .map(|port| (*port, TcpListener::bind("127.0.0.1:0").unwrap()))
+            .collect();
         let ports: Vec<_> = listeners
             .iter()
             .map(|(port, listener)| (*port, listener.local_addr().unwrap().port().to_string()))
@@ -95,12 +97,32 @@ impl Terminal {
         terminal
     }
 
+    /// Runs all commands of a page.
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Self::run).
+    pub(super) fn run_page(&mut self, page: &Page) {
+        for block in page.blocks.iter().filter(|block| block.ignored.is_none()) {
+            assert!(
+                !block.commands.is_empty(),
+                "{}, line {}: a console block without a command",
+                page.name,
+                block.line
+            );
+            for command in &block.commands {
+                let place = format!("{}, line {}", page.name, command.line);
+                self.run(&place, &command.typed, &command.shown);
+            }
+        }
+    }
+
     /// Runs a command until it ends or, with `&`, until it has printed the output shown.
     ///
     /// # Panics
     ///
     /// If it prints something else or does not end.
-    pub(super) fn run(&mut self, place: &str, typed: &str, shown: &[String]) {
+    fn run(&mut self, place: &str, typed: &str, shown: &[String]) {
         let file = self.directory.path().join("typed");
         std::fs::write(&file, self.ports_taken(typed)).unwrap();
         let is_beside = typed.trim_end().ends_with('&');

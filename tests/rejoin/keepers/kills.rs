@@ -1,5 +1,5 @@
 //! Servers that are killed at events of their jobs, and while they start: no byte is missing or
-//! doubled, and every end is told once. And keepers that are killed: exactly their jobs are lost.
+//! doubled, and every end is there once. And keepers that are killed: exactly their jobs are lost.
 //!
 //! `REJOIN_KILLS=200 cargo test --release --test rejoin keepers::kills` kills more often.
 

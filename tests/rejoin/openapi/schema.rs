@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_told() {
+    fn what_does_not_fit_is_named() {
         let schema = json!({
             "type": "object",
             "required": ["a"],

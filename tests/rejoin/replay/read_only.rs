@@ -28,11 +28,11 @@ fn a_read_only_server_shows_everything_and_changes_nothing() {
     let results = server.pull_until(&killed.session, &consumer, |result| {
         result["type"] == "status" && result["jobId"] == last
     });
-    let told = |results: &[Value]| -> Vec<Value> {
+    let essence = |results: &[Value]| -> Vec<Value> {
         let of_jobs = results.iter().filter(|it| it["jobId"] != 0);
         of_jobs.cloned().collect()
     };
-    let (mut expected, read) = (told(&killed.pulled), told(&results));
+    let (mut expected, read) = (essence(&killed.pulled), essence(&results));
     // What ran when the copy was made does not run here.
     expected.push(read.last().unwrap().clone());
     assert_eq!(read, expected);

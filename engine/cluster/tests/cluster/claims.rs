@@ -62,6 +62,22 @@ fn a_node_is_dead_when_its_beat_stands_still_while_ours_goes_on() {
 }
 
 #[test]
+fn a_patient_node_waits_for_longer_and_none_for_less_than_six_beats() {
+    let theirs = claim("n2", Some("n2"), OTHER, 1);
+    let claims_after = |patience: u64| {
+        (0..100).find(|silent| {
+            let mut beats = Beats::patient(patience);
+            for _ in 0..=*silent {
+                beats.observe(Some(&[(node("n2"), 5)]));
+            }
+            should_claim(7, &theirs, (&node("n1"), ME), false, &beats)
+        })
+    };
+    assert_eq!(claims_after(30), Some(30));
+    assert_eq!(claims_after(1), Some(SILENT_BEATS));
+}
+
+#[test]
 fn a_log_of_a_live_node_is_never_claimed_and_of_a_dead_one_by_one_node_first() {
     let theirs = claim("n2", Some("n2"), OTHER, 1);
     let quiet = |silent: u64| {

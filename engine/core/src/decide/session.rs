@@ -211,9 +211,9 @@ const CLOSED_STATUS: i32 = 129;
 /// The message for a job that was running when the server ended.
 const ENDED: &str = "the server ended while the job ran";
 
-/// The message for a job that was running at a node when another one took its log.
+/// The message for a job that was running at a node that has lost its log, to another one or for some time.
 const ENDED_ELSEWHERE: &str =
-    "the node that ran the job has ended or is cut off, and another node goes on with the session";
+    "the node that ran the job ended or was cut off, and the session was taken over";
 
 /// The message for a job that may have finished before that.
 const ENDED_UNSEEN: &str = "records are missing in which the job may have ended";

@@ -28,8 +28,8 @@ pub use promises::Promises;
 pub use story::operations;
 
 use crate::{
-    Command, Event, Limits, Moment, Record, Rejection, Server, SessionId, SessionNumber, State,
-    Timestamp,
+    Command, Event, Limits, Moment, Record, Rejection, Sequence, Server, SessionId, SessionNumber,
+    State, Timestamp,
 };
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -43,6 +43,19 @@ pub const SESSION_TIMEOUT: Duration = Duration::from_secs(100);
 /// The instant this many seconds after the epoch.
 pub const fn instant(seconds: u64) -> Timestamp {
     Timestamp::from_millis(seconds * 1_000)
+}
+
+/// A record of [`SESSION`] at an instant, by both clocks.
+pub fn record_at(sequence: u64, at: Timestamp, event: Event) -> Record {
+    Record {
+        session: SESSION,
+        sequence: Sequence(sequence),
+        at,
+        clock: at.into(),
+        actor: None,
+        redacted: None,
+        event,
+    }
 }
 
 /// The first event of [`SESSION`].

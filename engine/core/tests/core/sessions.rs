@@ -276,7 +276,7 @@ fn a_session_says_which_node_has_taken_it_over_and_why_its_job_is_lost() {
         lost: [].into(),
         by: Some(by.clone()),
     };
-    let message = "the node that ran the job has ended or is cut off, and another node goes on with the session";
+    let message = "the node that ran the job ended or was cut off, and the session was taken over";
     given([created(), submitted(1, foreground())])
         .when(instant(500), resume)
         .then([

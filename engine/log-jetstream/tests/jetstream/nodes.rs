@@ -105,6 +105,48 @@ fn a_node_is_asked_in_its_term_and_nobody_listens_is_said_at_once() {
 }
 
 #[test]
+fn a_server_that_hangs_is_left_for_another_before_other_nodes_hold_this_one_for_dead() {
+    let servers = Servers::start(3, Told::USUAL);
+    let all = connection(&servers);
+    let (owner, asker) = (
+        // Connected to the one that will hang.
+        Connection::open(&ConnectionSettings {
+            servers: vec![servers.addresses()[0].clone()],
+            ..ConnectionSettings::default()
+        })
+        .unwrap(),
+        Connection::open(&ConnectionSettings {
+            servers: all.servers[1..].to_vec(),
+            ..ConnectionSettings::default()
+        })
+        .unwrap(),
+    );
+    let cluster: NodeName = "hangs".parse().unwrap();
+    let _answering = owner
+        .answer(&cluster, 0, 1, |request| {
+            Box::pin(async move { Some(request) })
+        })
+        .unwrap();
+    let ask = || smol::block_on(asker.ask(&cluster, 0, 1, b"hello".to_vec(), SHORT));
+    let deadline = Instant::now() + PATIENCE;
+    while ask().is_err() {
+        assert!(Instant::now() < deadline, "it is not answered at all");
+    }
+    servers.suspend(0);
+    let begun = Instant::now();
+    while ask().is_err() {
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "it stays with the server that hangs"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let took = begun.elapsed();
+    servers.resume(0);
+    assert!(took < Duration::from_secs(20), "{took:?}");
+}
+
+#[test]
 fn an_answer_that_does_not_come_is_an_unknown_outcome() {
     let servers = Servers::start(1, Told::USUAL);
     let connection = Connection::open(&connection(&servers)).unwrap();

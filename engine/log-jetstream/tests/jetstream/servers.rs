@@ -28,6 +28,11 @@ struct Server {
 
 static TURN: Mutex<()> = Mutex::new(());
 
+/// Waits for the turn of a test with servers.
+pub(crate) fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// What a server is told beside the usual.
 #[derive(Clone, Copy)]
 pub(crate) struct Told {
@@ -50,7 +55,7 @@ impl Servers {
 
     /// With more lines of configuration.
     pub(crate) fn start_with(count: usize, told: Told, more: &str) -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turn();
         // Another program may take a port before the server does.
         for _ in 0..10 {
             let (directory, servers) = launch(count, told, more);
@@ -123,6 +128,24 @@ impl Servers {
             assert!(asked.unwrap().success());
             child.wait().unwrap();
         }
+    }
+
+    /// A server hangs: it is there and says nothing.
+    pub(crate) fn suspend(&self, index: usize) {
+        self.signal(index, "-STOP");
+    }
+
+    /// It goes on.
+    pub(crate) fn resume(&self, index: usize) {
+        self.signal(index, "-CONT");
+    }
+
+    fn signal(&self, index: usize, signal: &str) {
+        let child = self.launched.servers[index].child.as_ref().unwrap();
+        let sent = Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status();
+        assert!(sent.unwrap().success());
     }
 
     /// Starts a server again, and waits until it has caught up.

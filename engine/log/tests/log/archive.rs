@@ -91,8 +91,12 @@ fn what_is_put_in_order_reads_and_replays_as_before() {
         let (_, recovery, resumed) = resume(&disk, SMALL).unwrap();
         let records = flat(&batches).len();
         let snapshot = recovery.snapshot.unwrap();
-        assert_eq!(resumed.told as u64, recovery.records - snapshot);
-        assert!(resumed.told < records / 3, "{} told", resumed.told);
+        assert_eq!(resumed.replayed as u64, recovery.records - snapshot);
+        assert!(
+            resumed.replayed < records / 3,
+            "{} replayed",
+            resumed.replayed
+        );
     }
 }
 
@@ -135,9 +139,9 @@ fn a_round_on_its_own_thread_ends_with_the_log() {
     let disk = SimulatedDisk::new();
     let mut log = open_only(&disk, SMALL).unwrap().log;
     let archive = log.compactor();
-    let (told, rounds) = std::sync::mpsc::channel();
+    let (outcomes, rounds) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
-        archive.run(0, |outcome| told.send(outcome.unwrap()).unwrap());
+        archive.run(0, |outcome| outcomes.send(outcome.unwrap()).unwrap());
     });
     // The one at the beginning finds nothing.
     assert_eq!(rounds.recv().unwrap().snapshot, None);
@@ -288,10 +292,10 @@ fn a_file_that_is_being_renamed_when_the_power_goes_is_part_of_the_log() {
             disk.power_cut(survival);
             let names = disk.file_names();
             between += names.iter().filter(|it| it.ends_with(".renaming")).count();
-            let mut told = Vec::new();
-            let found = verify(&disk, &mut |record| told.push(record), &mut |_, _| {}).unwrap();
+            let mut reported = Vec::new();
+            let found = verify(&disk, &mut |record| reported.push(record), &mut |_, _| {}).unwrap();
             assert!(found.is_sound(), "{names:?}: {found:?}");
-            outcome.check_records(&told);
+            outcome.check_records(&reported);
             assert_eq!(disk.file_names(), names);
             outcome.check(&disk);
             let names = disk.file_names();
@@ -379,28 +383,28 @@ fn a_flipped_bit_in_a_history_segment_is_found_and_never_served() {
     }
 }
 
-/// Verifying names the file, and tells nothing that was not appended, nothing twice.
+/// Verifying names the file, and reports nothing that was not appended, nothing twice.
 fn check_verified(disk: &SimulatedDisk, records: &[Record], name: &str, byte: usize) {
-    let mut told = Vec::new();
-    let found = verify(disk, &mut |record| told.push(record), &mut |_, _| {}).unwrap();
+    let mut reported = Vec::new();
+    let found = verify(disk, &mut |record| reported.push(record), &mut |_, _| {}).unwrap();
     assert!(!found.is_sound(), "byte {byte}");
     for place in &found.damaged {
         assert!(place.file.ends_with(name), "byte {byte}: {place:?}");
     }
-    assert_eq!(found.records, told.len() as u64);
+    assert_eq!(found.records, reported.len() as u64);
     assert_eq!(
         found.records + found.lost(),
         records.len() as u64,
         "byte {byte}: {found:?}"
     );
     let mut left: Vec<_> = records.iter().collect();
-    for record in &told {
+    for record in &reported {
         let place = left.iter().position(|it| *it == record);
         left.remove(place.unwrap_or_else(|| panic!("byte {byte}: it was not appended")));
     }
 }
 
-/// Whether a reader is told of damage; what it is given is what was appended.
+/// Whether a reader gets an error for damage; what it is given is what was appended.
 fn reads_damage(log: &impl Log, records: &[Record], byte: usize) -> bool {
     let mut sessions: Vec<_> = records.iter().map(|record| record.session).collect();
     sessions.sort_unstable();

@@ -189,8 +189,8 @@ pub(crate) fn fold(records: &[Record]) -> Projection {
 /// Adds up what a log holds, from its newest snapshot on.
 pub(crate) struct Resuming {
     pub(crate) folded: Projection,
-    /// How many records were told.
-    pub(crate) told: usize,
+    /// How many records were replayed.
+    pub(crate) replayed: usize,
 }
 
 /// Opens a log from its newest snapshot on.
@@ -203,7 +203,7 @@ pub(crate) fn resume(
         .options(options)
         .open()?
         .into_parts();
-    let told = usize::try_from(recovery.replayed).unwrap();
-    let resuming = Resuming { folded, told };
+    let replayed = usize::try_from(recovery.replayed).unwrap();
+    let resuming = Resuming { folded, replayed };
     Ok((log, recovery, resuming))
 }

@@ -106,7 +106,7 @@ fn whichever_operation_fails_nothing_acknowledged_is_lost_and_nothing_refused_is
             disk.heal();
             let opened = open(&disk, SMALL).unwrap();
             outcome.check(&opened.records, &batches);
-            // What was told is durable.
+            // What was acknowledged is durable.
             drop(opened);
             disk.power_cut(Survival::nothing());
             let again = open(&disk, SMALL).unwrap();

@@ -82,7 +82,7 @@ fn a_log_goes_on_over_many_segments_and_openings() {
 }
 
 #[test]
-fn a_second_opener_is_told_which_directory_is_in_use() {
+fn a_second_opener_learns_which_directory_is_in_use() {
     let directory = tempfile::tempdir().unwrap();
     let (mut log, _, _) = open(directory.path());
     let error = OpenOptions::directory(directory.path(), ID)

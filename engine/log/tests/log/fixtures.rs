@@ -51,9 +51,9 @@ fn a_torn_log_of_format_1_opens_up_to_the_torn_batch() {
 fn a_log_of_format_1_with_declared_gaps_opens_and_says_what_is_gone() {
     let disk = with_gaps();
     assert_eq!(open(&disk, LARGE).unwrap().records, gaps());
-    let (found, told) = verified(&disk);
+    let (found, reported) = verified(&disk);
     assert!(found.is_sound() && found.missing.is_empty());
-    assert_eq!(told, gaps());
+    assert_eq!(reported, gaps());
     let declared: Vec<_> = found
         .declared
         .iter()
@@ -118,16 +118,16 @@ fn a_damaged_log_of_format_1_is_refused_by_place_and_record() {
 
 #[test]
 fn the_logs_of_format_1_are_verified_sound_torn_and_damaged() {
-    let (closed, told) = verified(&disk(CLOSED));
+    let (closed, reported) = verified(&disk(CLOSED));
     assert!(closed.is_sound() && closed.torn.is_none());
-    assert_eq!(told, flat(&batches(8)));
+    assert_eq!(reported, flat(&batches(8)));
 
-    let (torn, told) = verified(&disk(OPEN));
+    let (torn, reported) = verified(&disk(OPEN));
     assert!(torn.is_sound());
     assert_eq!(torn.torn.and_then(|torn| torn.records), Some(4));
-    assert_eq!(told, flat(&batches(7)));
+    assert_eq!(reported, flat(&batches(7)));
 
-    let (found, told) = verified(&damaged());
+    let (found, reported) = verified(&damaged());
     let [place] = &found.damaged[..] else {
         panic!("{found:?}");
     };
@@ -141,13 +141,13 @@ fn the_logs_of_format_1_are_verified_sound_torn_and_damaged() {
     assert_eq!(named, (session(0), Sequence(2), Sequence(2)));
     let mut expected = flat(&batches(8));
     expected.retain(|record| (record.session, record.sequence) != (session(0), Sequence(2)));
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
 }
 
 fn verified(disk: &SimulatedDisk) -> (VerifyReport, Vec<Record>) {
-    let mut told = Vec::new();
-    let found = verify(disk, &mut |record| told.push(record), &mut |_, _| {});
-    (found.unwrap(), told)
+    let mut reported = Vec::new();
+    let found = verify(disk, &mut |record| reported.push(record), &mut |_, _| {});
+    (found.unwrap(), reported)
 }
 
 fn damaged() -> SimulatedDisk {
@@ -172,7 +172,7 @@ fn directory(name: &str) -> SimulatedDisk {
 #[test]
 fn a_log_of_format_1_that_was_put_in_order_opens() {
     let disk = directory("history");
-    let (found, told) = verified(&disk);
+    let (found, reported) = verified(&disk);
     assert!(found.is_sound(), "{:?}", found.damaged);
     assert_eq!((found.records, found.removed), HISTORY);
     let (log, recovery, resumed) = resume(&disk, SMALL).unwrap();
@@ -197,7 +197,7 @@ fn a_log_of_format_1_that_was_put_in_order_opens() {
     let (log, recovery, again) = resume(&disk, SMALL).unwrap();
     assert_eq!(recovery.skipped_snapshots.len(), 2);
     assert_eq!(again.folded.state(), resumed.folded.state());
-    for record in &told {
+    for record in &reported {
         let read = rejoin_log::Log::reader(&log).read(
             record.session,
             Sequence(record.sequence.0 - 1),
@@ -221,12 +221,12 @@ fn a_snapshot_of_version_3_is_read() {
 
 /// Opening needs the snapshot of this fixture and the records after it alone, and leads to the state
 /// that all records lead to.
-fn is_read(name: &str, snapshot: u64, told: u64) {
+fn is_read(name: &str, snapshot: u64, replayed: u64) {
     let disk = directory(name);
     let (log, recovery, resumed) = resume(&disk, SMALL).unwrap();
     assert!(recovery.skipped_snapshots.is_empty());
     assert_eq!(recovery.snapshot, Some(snapshot));
-    assert_eq!(resumed.told as u64, told);
+    assert_eq!(resumed.replayed as u64, replayed);
     drop(log);
     for name in disk.file_names() {
         if name.ends_with(".snapshot") {
@@ -244,12 +244,12 @@ const HISTORY: (u64, u64) = (131, 171);
 #[test]
 fn a_damaged_history_of_format_1_is_named_where_it_is_read() {
     let disk = directory("history-damaged");
-    let (found, told) = verified(&disk);
+    let (found, reported) = verified(&disk);
     let [place] = &found.damaged[..] else {
         panic!("{found:?}");
     };
     assert_eq!(place.reason, "the record's checksum is wrong");
-    assert_eq!(told.len() as u64, HISTORY.0 - 1);
+    assert_eq!(reported.len() as u64, HISTORY.0 - 1);
     let (session, sequence) = place.record.unwrap();
     // Its snapshots are of version 1 and passed over: so all is read, and refused.
     let refused = resume(&disk, SMALL).err();

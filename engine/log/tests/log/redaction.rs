@@ -222,14 +222,14 @@ fn run(disk: &SimulatedDisk, options: Options, batches: &[Batch]) -> bool {
 }
 
 #[test]
-fn wherever_a_redaction_is_interrupted_it_is_carried_out_or_was_never_told() {
+fn wherever_a_redaction_is_interrupted_it_is_carried_out_or_was_never_acknowledged() {
     let batches = story();
     let redacted = expected(&batches);
     for options in [SMALL, LARGE] {
         let disk = SimulatedDisk::new();
         assert!(run(&disk, options, &batches));
         let count = disk.operations();
-        let (mut unfinished, mut untold) = (0, 0);
+        let (mut unfinished, mut unacknowledged) = (0, 0);
         for operation in 0..count {
             for survival in [
                 Survival::nothing(),
@@ -238,15 +238,15 @@ fn wherever_a_redaction_is_interrupted_it_is_carried_out_or_was_never_told() {
             ] {
                 let disk = SimulatedDisk::new();
                 disk.die(operation);
-                let is_told = run(&disk, options, &batches);
+                let is_acknowledged = run(&disk, options, &batches);
                 disk.power_cut(survival);
                 let log = open_only(&disk, options).unwrap().log;
                 let reader = log.reader();
                 let read = own(&*reader);
                 if read.len() < redacted.len() {
-                    assert!(!is_told, "operation {operation}: it is lost");
+                    assert!(!is_acknowledged, "operation {operation}: it is lost");
                     assert_eq!(reader.pending_redactions(), 0);
-                    untold += 1;
+                    unacknowledged += 1;
                     continue;
                 }
                 // Before it is carried out, too.
@@ -261,8 +261,8 @@ fn wherever_a_redaction_is_interrupted_it_is_carried_out_or_was_never_told() {
             }
         }
         assert!(
-            unfinished > 20 && untold > 20,
-            "{unfinished} unfinished, {untold} untold"
+            unfinished > 20 && unacknowledged > 20,
+            "{unfinished} unfinished, {unacknowledged} unacknowledged"
         );
     }
 }

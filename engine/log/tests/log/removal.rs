@@ -1,5 +1,5 @@
 //! Removed sessions leave the log and their room comes back, while the others go on; and whoever
-//! reads a removed one is told which sequences are gone.
+//! reads a removed one learns which sequences are gone.
 
 use crate::common::{
     Batch, LARGE, SMALL, copy, flat, fold, open_only, resume, segments, story_keeping,
@@ -97,9 +97,9 @@ fn room(disk: &SimulatedDisk) -> usize {
 }
 
 fn verified(disk: &SimulatedDisk) -> (VerifyReport, Vec<Record>) {
-    let mut told = Vec::new();
-    let found = verify(disk, &mut |record| told.push(record), &mut |_, _| {});
-    (found.unwrap(), told)
+    let mut reported = Vec::new();
+    let found = verify(disk, &mut |record| reported.push(record), &mut |_, _| {});
+    (found.unwrap(), reported)
 }
 
 #[test]
@@ -124,11 +124,11 @@ fn removed_sessions_go_and_their_room_comes_back_and_the_others_go_on() {
         assert!(check_reads(&*log.reader(), &records) > 0);
         drop(log);
 
-        let (found, told) = verified(&kept);
+        let (found, reported) = verified(&kept);
         assert!(found.is_sound(), "{:?}", found.damaged);
         assert_eq!(found.missing, []);
         assert_eq!(found.records + found.removed, records.len() as u64);
-        assert_eq!(told.len() as u64, found.records);
+        assert_eq!(reported.len() as u64, found.records);
     }
 }
 
@@ -248,15 +248,15 @@ fn what_remains_of_removed_sessions_does_not_grow_with_their_number() {
     let left = |count: usize| {
         let disk = SimulatedDisk::new();
         let records = run_with(&disk, FORGETFUL, &story_keeping(6, count, NOTHING));
-        let (found, told) = verified(&disk);
+        let (found, reported) = verified(&disk);
         assert!(found.is_sound(), "{:?}", found.damaged);
         // Snapshots remember some removed sessions, too, up to a bound of their own.
         let mut names = disk.file_names();
         names.retain(|name| !name.ends_with(".snapshot"));
         let bytes: usize = names.iter().map(|it| disk.bytes(it).unwrap().len()).sum();
-        let kept: u64 = told.iter().map(|record| record.bytes()).sum();
+        let kept: u64 = reported.iter().map(|record| record.bytes()).sum();
         let more = bytes.saturating_sub(usize::try_from(kept).unwrap());
-        (removed(&records).len(), removed(&told).len(), more)
+        (removed(&records).len(), removed(&reported).len(), more)
     };
     let (few, many) = (left(400), left(3_000));
     assert!(many.0 > 5 * few.0, "{few:?} {many:?}");
@@ -382,19 +382,19 @@ fn no_session_is_forgotten_while_an_older_file_may_have_records_of_it() {
 }
 
 #[test]
-fn what_is_left_of_a_removed_session_without_its_beginning_is_told_to_nobody() {
+fn what_is_left_of_a_removed_session_without_its_beginning_is_shown_to_nobody() {
     let mut suffixes = 0;
     for seed in 0..30 {
         let disk = SimulatedDisk::new();
         let records = run(&disk, &story_keeping(seed, 400, NOTHING));
-        let (found, told) = verified(&disk);
+        let (found, reported) = verified(&disk);
         assert!(found.is_sound() && found.missing.is_empty(), "seed {seed}");
         let left = |session: &SessionId| {
-            let own = told.iter().filter(|record| record.session == *session);
+            let own = reported.iter().filter(|record| record.session == *session);
             let own: Vec<_> = own.map(|record| record.sequence).collect();
             own.len() > 1 && own[0] > Sequence(1)
         };
-        let left: Vec<_> = removed(&told).into_iter().filter(left).collect();
+        let left: Vec<_> = removed(&reported).into_iter().filter(left).collect();
         suffixes += left.len();
         let (log, _, resumed) = resume(&disk, SMALL).unwrap();
         assert_eq!(resumed.folded, fold(&records), "seed {seed}");
@@ -426,14 +426,14 @@ fn files_are_joined_that_have_a_removed_session_in_part_while_one_snapshot_is_le
         let log = resume(&disk, SMALL).unwrap().0;
         log.compactor().run_once().unwrap();
         drop(log);
-        let (_, told) = verified(&disk);
+        let (_, reported) = verified(&disk);
         // The older file has the session's first records, and the newer one none of the others.
         let left = |session: &SessionId| {
-            let own = told.iter().filter(|record| record.session == *session);
+            let own = reported.iter().filter(|record| record.session == *session);
             let own: Vec<_> = own.map(|record| record.sequence.0).collect();
             own.len() > 1 && own[own.len() - 1] - own[own.len() - 2] > 1
         };
-        in_part += removed(&told).iter().filter(|it| left(it)).count();
+        in_part += removed(&reported).iter().filter(|it| left(it)).count();
         disk.put(&snapshots(&disk)[0], b"nonsense");
         // With larger segments, it joins what was too long before.
         let (log, _, _) = resume(&disk, LARGE).unwrap();

@@ -10,24 +10,28 @@ use rejoin_log::testing::{SimulatedDisk, record, session};
 use rejoin_log::{Log, disk::Directory};
 use std::collections::BTreeSet;
 
-/// What verifying finds, and the records that it tells.
+/// What verifying finds, and the records that it reports.
 fn verified(disk: &SimulatedDisk) -> (VerifyReport, Vec<Record>) {
     let before = copy(disk);
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let mut last = (0, 0);
-    let found = verify(disk, &mut |record| told.push(record), &mut |done, total| {
-        assert!(done >= last.0 && done <= total, "{done} of {total}");
-        last = (done, total);
-    });
+    let found = verify(
+        disk,
+        &mut |record| reported.push(record),
+        &mut |done, total| {
+            assert!(done >= last.0 && done <= total, "{done} of {total}");
+            last = (done, total);
+        },
+    );
     let found = found.unwrap();
     assert_eq!(last.0, last.1, "progress stops at the end");
     assert_eq!(last.1, found.bytes);
-    assert_eq!(found.records, told.len() as u64);
+    assert_eq!(found.records, reported.len() as u64);
     for name in before.file_names() {
         assert_eq!(disk.bytes(&name), before.bytes(&name), "{name} was changed");
     }
     assert_eq!(disk.file_names(), before.file_names());
-    (found, told)
+    (found, reported)
 }
 
 fn flipped(whole: &SimulatedDisk, name: &str, bits: &[usize]) -> SimulatedDisk {
@@ -40,17 +44,20 @@ fn flipped(whole: &SimulatedDisk, name: &str, bits: &[usize]) -> SimulatedDisk {
     disk
 }
 
-/// What was told is what was written, in order, and what is missing is told exactly.
+/// What is reported is what was written, in order, and what is missing is named exactly.
 ///
 /// How many are missing is known of a closed log only: what is torn off another was never there.
-fn check(found: &VerifyReport, told: &[Record], batches: &[Batch], closed: bool) {
+fn check(found: &VerifyReport, reported: &[Record], batches: &[Batch], closed: bool) {
     let all = flat(batches);
     let mut rest = all.iter();
-    for record in told {
+    for record in reported {
         assert!(rest.any(|it| it == record), "{record:?} was not written");
     }
-    let readable: BTreeSet<_> = told.iter().map(|it| (it.session, it.sequence)).collect();
-    assert_eq!(readable.len(), told.len());
+    let readable: BTreeSet<_> = reported
+        .iter()
+        .map(|it| (it.session, it.sequence))
+        .collect();
+    assert_eq!(readable.len(), reported.len());
     for gap in &found.missing {
         assert!(gap.first <= gap.last && !gap.places.is_empty(), "{gap:?}");
         assert!(gap.places.end <= found.damaged.len(), "{gap:?}");
@@ -61,7 +68,7 @@ fn check(found: &VerifyReport, told: &[Record], batches: &[Batch], closed: bool)
     }
     let named: u64 = found.missing.iter().map(|gap| gap.count()).sum();
     if closed && found.damaged.iter().all(|place| place.lost.is_some()) {
-        assert_eq!(found.lost() + told.len() as u64, all.len() as u64);
+        assert_eq!(found.lost() + reported.len() as u64, all.len() as u64);
         assert_eq!(found.lost_unnamed() + named, found.lost());
     }
 }
@@ -74,13 +81,13 @@ fn end_of(batches: &[Batch]) -> usize {
 }
 
 #[test]
-fn a_sound_log_is_found_sound_and_told_as_a_whole() {
+fn a_sound_log_is_found_sound_and_reported_as_a_whole() {
     let batches = batches(30);
     for (options, closed) in [(SMALL, true), (SMALL, false), (LARGE, true), (LARGE, false)] {
         let disk = disk_with(&batches, options, closed);
-        let (found, told) = verified(&disk);
+        let (found, reported) = verified(&disk);
         assert!(found.is_sound());
-        assert_eq!(told, flat(&batches));
+        assert_eq!(reported, flat(&batches));
         let names = segments(&disk);
         let expected = VerifyReport {
             log: Some(ID),
@@ -90,18 +97,18 @@ fn a_sound_log_is_found_sound_and_told_as_a_whole() {
                 .map(|name| disk.bytes(name).unwrap().len() as u64)
                 .sum(),
             batches: 30,
-            records: told.len() as u64,
+            records: reported.len() as u64,
             sessions: 2,
             ..VerifyReport::default()
         };
         assert_eq!(found, expected);
     }
-    let (found, told) = verified(&SimulatedDisk::new());
-    assert_eq!((found, told), (VerifyReport::default(), vec![]));
+    let (found, reported) = verified(&SimulatedDisk::new());
+    assert_eq!((found, reported), (VerifyReport::default(), vec![]));
 }
 
 #[test]
-fn a_torn_end_is_not_damage_and_is_told_as_opening_tells_it() {
+fn a_torn_end_is_not_damage_and_is_reported_as_opening_reports_it() {
     let batches = batches(8);
     let whole = disk_with(&batches, LARGE, false);
     let name = last_segment(&whole);
@@ -111,10 +118,10 @@ fn a_torn_end_is_not_damage_and_is_told_as_opening_tells_it() {
         for zeros in [0, 700] {
             let disk = copy(&whole);
             disk.put(&name, &[&bytes[..length], &vec![0; zeros]].concat());
-            let (found, told) = verified(&disk);
+            let (found, reported) = verified(&disk);
             assert!(found.is_sound(), "cut at {length}: {found:?}");
             let opened = open_only(&disk, LARGE).unwrap();
-            assert_eq!(told, opened.records, "cut at {length}");
+            assert_eq!(reported, opened.records, "cut at {length}");
             assert_eq!(found.torn, opened.recovery.torn, "cut at {length}");
         }
     }
@@ -129,7 +136,7 @@ fn every_flipped_bit_of_a_closed_log_costs_one_record_at_most_and_is_placed() {
     for name in &names {
         for bit in 0..whole.bytes(name).unwrap().len() * 8 {
             let disk = flipped(&whole, name, &[bit]);
-            let (found, told) = verified(&disk);
+            let (found, reported) = verified(&disk);
             let [place] = &found.damaged[..] else {
                 panic!("bit {bit} of {name}: {found:?}");
             };
@@ -140,7 +147,7 @@ fn every_flipped_bit_of_a_closed_log_costs_one_record_at_most_and_is_placed() {
                 "bit {bit} of {name}: {place:?}"
             );
             assert!(found.lost() <= 1, "bit {bit} of {name}: {found:?}");
-            check(&found, &told, &batches, true);
+            check(&found, &reported, &batches, true);
             let Err(OpenError::Damaged(_)) = open_only(&disk, SMALL) else {
                 panic!("opening does not refuse what verifying finds");
             };
@@ -161,7 +168,7 @@ fn a_damaged_record_is_named_with_the_sessions_and_sequences_that_are_missing() 
     // A byte in the text of the first batch's last record.
     let second = end_of(&batches[..1]);
     let disk = flipped(&whole, &name, &[(second - 3) * 8]);
-    let (found, told) = verified(&disk);
+    let (found, reported) = verified(&disk);
     let [place] = &found.damaged[..] else {
         panic!("{found:?}");
     };
@@ -177,7 +184,7 @@ fn a_damaged_record_is_named_with_the_sessions_and_sequences_that_are_missing() 
         (session(1), Sequence(2), Sequence(2))
     );
     assert_eq!(gap.places, 0..1);
-    assert_eq!(told.len(), 5);
+    assert_eq!(reported.len(), 5);
 
     // Nothing follows the last record of session 2: only the damaged record itself can tell.
     let end = second;
@@ -199,23 +206,23 @@ fn a_damaged_record_is_named_with_the_sessions_and_sequences_that_are_missing() 
 }
 
 #[test]
-fn damage_in_an_open_log_is_told_from_its_torn_end() {
+fn damage_in_an_open_log_is_distinguished_from_its_torn_end() {
     let batches = batches(8);
     let whole = disk_with(&batches, LARGE, false);
     let name = last_segment(&whole);
     let length = whole.bytes(&name).unwrap().len();
     for bit in 0..length * 8 {
         let disk = flipped(&whole, &name, &[bit]);
-        let (found, told) = verified(&disk);
+        let (found, reported) = verified(&disk);
         match open_only(&disk, LARGE) {
             Ok(opened) => {
                 assert!(found.is_sound(), "bit {bit}: {found:?}");
                 assert_eq!(found.torn, opened.recovery.torn);
-                assert_eq!(told, opened.records);
+                assert_eq!(reported, opened.records);
             }
             Err(OpenError::Damaged(_)) => {
                 assert!(!found.is_sound() && found.torn.is_none(), "bit {bit}");
-                check(&found, &told, &batches, false);
+                check(&found, &reported, &batches, false);
                 assert!(found.lost() <= 1);
             }
             Err(other) => panic!("{other}"),
@@ -233,7 +240,7 @@ fn a_missing_segment_is_named_by_its_positions() {
         for other in names.iter().filter(|other| *other != name) {
             disk.put(other, &whole.bytes(other).unwrap());
         }
-        let (found, told) = verified(&disk);
+        let (found, reported) = verified(&disk);
         let [place] = &found.damaged[..] else {
             panic!("{found:?}");
         };
@@ -241,7 +248,7 @@ fn a_missing_segment_is_named_by_its_positions() {
             place.reason.contains("a segment before this one is gone"),
             "{place:?}"
         );
-        check(&found, &told, &batches, true);
+        check(&found, &reported, &batches, true);
         assert_eq!(
             found.lost_unnamed(),
             0,
@@ -263,8 +270,8 @@ fn a_batch_that_is_zeroed_cut_or_overwritten_costs_no_more_than_itself() {
             let mut lost = bytes.clone();
             lost[start(count)..start(count + 1)].fill(fill);
             disk.put(&name, &lost);
-            let (found, told) = verified(&disk);
-            check(&found, &told, &batches, true);
+            let (found, reported) = verified(&disk);
+            check(&found, &reported, &batches, true);
             assert_eq!(found.lost(), batches[count].len() as u64);
             assert_eq!(found.damaged.len(), 1);
             let range = start(count) as u64..start(count + 1) as u64;
@@ -274,7 +281,7 @@ fn a_batch_that_is_zeroed_cut_or_overwritten_costs_no_more_than_itself() {
 }
 
 #[test]
-fn whatever_is_damaged_nothing_is_told_that_was_not_written() {
+fn whatever_is_damaged_nothing_is_reported_that_was_not_written() {
     let batches = batches(24);
     let mut state: u32 = 7;
     let mut draw = |below: usize| {
@@ -300,12 +307,12 @@ fn whatever_is_damaged_nothing_is_told_that_was_not_written() {
             }
             disk.put(name, &bytes);
         }
-        let (found, told) = verified(&disk);
-        check(&found, &told, &batches, closed);
+        let (found, reported) = verified(&disk);
+        check(&found, &reported, &batches, closed);
         let opened = open_only(&disk, SMALL);
         assert_eq!(opened.is_ok(), found.is_sound(), "{found:?}\n{opened:?}");
         if let Ok(opened) = opened {
-            assert_eq!(told, opened.records);
+            assert_eq!(reported, opened.records);
             assert_eq!(found.torn, opened.recovery.torn);
         }
     }
@@ -364,14 +371,14 @@ fn a_batch_that_vouches_for_itself_is_refused_and_found() {
     let disk = copy(&whole);
     disk.put(&name, &bytes);
 
-    let (found, told) = verified(&disk);
+    let (found, reported) = verified(&disk);
     let reason = "the batch says that its own records were durable before it was written";
     let [place] = &found.damaged[..] else {
         panic!("{found:?}");
     };
     assert_eq!(place.reason, reason);
     assert_eq!(place.bytes, start as u64..start as u64 + 36);
-    assert_eq!((place.lost, told), (Some(0), flat(&batches)));
+    assert_eq!((place.lost, reported), (Some(0), flat(&batches)));
     let Err(OpenError::Damaged(damage)) = open_only(&disk, LARGE) else {
         panic!("it was opened");
     };

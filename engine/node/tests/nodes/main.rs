@@ -16,7 +16,7 @@ use rejoin_cluster::Process;
 use rejoin_core::{JobId, Sequence, SessionId};
 use rejoin_engine::{Config, Engine, Event, Limits, Outcome, Session, ShellRunner};
 use rejoin_log_jetstream::ConnectionSettings;
-use rejoin_node::{JoinError, Joined, Membership, MembershipSettings};
+use rejoin_node::{JoinError, Joined, Membership, MembershipSettings, NodePatience};
 use servers::{Servers, Told};
 use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -46,6 +46,7 @@ fn settings(servers: &Servers, name: &str, directory: &Path) -> MembershipSettin
         process: Process(process),
         replicas: streams.replicas,
         sync: streams.sync,
+        patience: NodePatience::default(),
         directory: directory.join(name),
         version: "1.2.3".to_owned(),
         limits: Limits::DEFAULT,
@@ -224,7 +225,7 @@ fn the_log_of_a_silent_node_is_taken_its_jobs_are_lost_and_it_goes_on_as_a_reade
         let events = up_to_end(&there, job).await;
         let lost = |event: &Event| {
             matches!(event, Event::JobFinished { outcome: Outcome::Lost, message: Some(why), .. }
-                if why.contains("another node goes on"))
+                if why.contains("was taken over"))
         };
         assert!(events.iter().any(lost), "{events:?}");
         let next = there.run("echo next").await.unwrap().job;

@@ -415,7 +415,7 @@ fn what_a_crash_left_open_in_arthas_is_closed_at_the_next_start() {
         let session = crashed.create_session("orders").await.unwrap();
         session.run("watch A b").await.unwrap();
         is_running(&arthas);
-        // The process ends here: nothing is told to Arthas.
+        // The process ends here: nothing is sent to Arthas.
         std::mem::forget(crashed);
         let _next = engine(options(&arthas), Some(directory.path())).await;
         arthas.wait_until("the session is closed", |state| state.sessions.is_empty());

@@ -92,7 +92,7 @@ pub(in crate::shell) async fn resume(
     };
     let resume = ToKeeper::Resume { job: job.job, from };
     attended.keeper.send(resume).await;
-    // The server before may have died before it told this. A keeper that is full would wait for it.
+    // The server before may have died before it said this. A keeper that is full would wait for it.
     let settled = ToKeeper::Settled {
         job: job.job,
         offsets: from,
@@ -112,7 +112,7 @@ struct Place {
     held: Option<HeldJob>,
 }
 
-/// Tells that no task attends to the job any more, also if its future is dropped.
+/// Notes that no task attends to the job any more, also if its future is dropped.
 struct Attended<'a> {
     keepers: &'a Keepers,
     keeper: Arc<Keeper>,
@@ -211,14 +211,14 @@ async fn attend(
         }
     };
     let settling = async {
-        let mut told = offsets;
+        let mut sent = offsets;
         loop {
             reporter.settled().changed().await;
             let offsets = reporter.settled().offsets();
             let settled = |of: OutputOffsets| of.stdout + of.stderr;
             let job = attended.job;
-            keeper.settle(job, settled(offsets).saturating_sub(settled(told)));
-            told = offsets;
+            keeper.settle(job, settled(offsets).saturating_sub(settled(sent)));
+            sent = offsets;
             keeper.send(ToKeeper::Settled { job, offsets }).await;
         }
     };

@@ -306,7 +306,7 @@ impl Keepers {
                 keeper.is_gone.store(true, Ordering::SeqCst);
                 let jobs = std::mem::take(&mut *keeper.jobs()).len();
                 keeper.questions().clear();
-                // Otherwise it was told to end, or is another directory's.
+                // Otherwise it was asked to end, or is another directory's.
                 if keeper.is_greeted.load(Ordering::SeqCst) && !keeper.frames.is_closed() {
                     lost.fetch_add(1, Ordering::Relaxed);
                     tracing::warn!(jobs, %error, "a keeper has ended, and its jobs are lost");
@@ -569,8 +569,8 @@ impl Keeper {
         let mut jobs = self.jobs();
         match frame {
             ToServer::Welcome { .. } => {}
-            ToServer::Started { job } => tell(&jobs, job, JobEvent::Started),
-            ToServer::NotStarted { job, error } => tell(&jobs, job, JobEvent::NotStarted(error)),
+            ToServer::Started { job } => pass_on(&jobs, job, JobEvent::Started),
+            ToServer::NotStarted { job, error } => pass_on(&jobs, job, JobEvent::NotStarted(error)),
             ToServer::Output {
                 job, stream, bytes, ..
             } => {
@@ -606,7 +606,7 @@ impl Keeper {
                 }
             }
             ToServer::Exited { job, status, group } => {
-                tell(&jobs, job, JobEvent::Exited(status, group));
+                pass_on(&jobs, job, JobEvent::Exited(status, group));
                 // Stays, so that the keeper counts as busy until it may forget the job.
                 if let Some(senders) = jobs.get_mut(&job) {
                     senders.output.iter().for_each(|output| {
@@ -656,7 +656,7 @@ impl Drop for Keeper {
     }
 }
 
-fn tell(jobs: &BTreeMap<JobId, JobSenders>, job: JobId, event: JobEvent) {
+fn pass_on(jobs: &BTreeMap<JobId, JobSenders>, job: JobId, event: JobEvent) {
     if let Some(senders) = jobs.get(&job) {
         let _ = senders.events.try_send(event);
     }

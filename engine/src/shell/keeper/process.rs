@@ -122,8 +122,8 @@ struct Job {
     is_forgotten: bool,
     /// Whether the server has asked for its output.
     is_attended: bool,
-    /// Whether the server was told that its output is still open.
-    is_held_told: bool,
+    /// Whether the server knows that its output is still open.
+    is_held_reported: bool,
 }
 
 struct Output {
@@ -147,7 +147,7 @@ enum Phase {
         status: Option<i32>,
         /// Whether something was left in its group.
         has_left: bool,
-        is_told: bool,
+        is_reported: bool,
     },
 }
 
@@ -301,9 +301,9 @@ impl Keeper {
             }
             Source::Input(id) => {
                 if let Some(job) = self.jobs.get_mut(&id) {
-                    let told = job.write_input(id);
-                    if let (Some(told), Some(server)) = (told, &mut self.server) {
-                        told.encode(&mut server.out);
+                    let progress = job.write_input(id);
+                    if let (Some(progress), Some(server)) = (progress, &mut self.server) {
+                        progress.encode(&mut server.out);
                     }
                 }
             }
@@ -330,9 +330,9 @@ impl Keeper {
         self.alone_since = now();
         for job in self.jobs.values_mut() {
             job.is_attended = false;
-            job.is_held_told = false;
-            if let Phase::Ended { is_told, .. } = &mut job.phase {
-                *is_told = false;
+            job.is_held_reported = false;
+            if let Phase::Ended { is_reported, .. } = &mut job.phase {
+                *is_reported = false;
             }
         }
     }
@@ -425,12 +425,9 @@ impl Keeper {
                 interrupts,
                 signal,
             } => {
-                if let Some(job) = self.jobs.get_mut(&job) {
-                    job.interrupts = job.interrupts.max(interrupts);
-                    job.signal = signal;
-                    if let Some(signal) = Signal::from_named_raw(signal) {
-                        job.hang_up(signal);
-                    }
+                let job = self.jobs.get_mut(&job);
+                if let Some((job, signal)) = job.and_then(|it| it.interrupt(interrupts, signal)) {
+                    job.hang_up(signal);
                 }
             }
             ToKeeper::Signal {
@@ -438,12 +435,9 @@ impl Keeper {
                 interrupts,
                 signal,
             } => {
-                if let Some(job) = self.jobs.get_mut(&job) {
-                    job.interrupts = job.interrupts.max(interrupts);
-                    job.signal = signal;
-                    if let Some(signal) = Signal::from_named_raw(signal) {
-                        job.send(signal);
-                    }
+                let job = self.jobs.get_mut(&job);
+                if let Some((job, signal)) = job.and_then(|it| it.interrupt(interrupts, signal)) {
+                    job.send(signal);
                 }
             }
             ToKeeper::Settled { job, offsets } => {
@@ -530,8 +524,8 @@ impl Keeper {
                 return;
             }
             let all_sent = job.output.iter().all(Output::is_sent);
-            if job.has_exited && !job.is_held_told && !all_read(&job.output) {
-                job.is_held_told = true;
+            if job.has_exited && !job.is_held_reported && !all_read(&job.output) {
+                job.is_held_reported = true;
                 let pipes = match &job.terminal {
                     Some(terminal) => terminal.name().into_iter().collect(),
                     None => job.output.iter().filter_map(Output::pipe_name).collect(),
@@ -542,11 +536,11 @@ impl Keeper {
             if let Phase::Ended {
                 status,
                 has_left,
-                is_told: told @ false,
+                is_reported: reported @ false,
             } = &mut job.phase
                 && all_sent
             {
-                *told = true;
+                *reported = true;
                 let group = has_left.then_some(job.leader.as_raw_nonzero().get());
                 let (job, status) = (*id, *status);
                 ToServer::Exited { job, status, group }.encode(&mut server.out);
@@ -672,7 +666,7 @@ impl Job {
                 phase: Phase::Running,
                 is_forgotten: false,
                 is_attended: true,
-                is_held_told: false,
+                is_held_reported: false,
             }),
             Err(error) => {
                 // Its group has its number, and it is not reaped.
@@ -731,6 +725,13 @@ impl Job {
             Some(_) => self.hang_up(Signal::HUP),
             None => self.send(Signal::TERM),
         }
+    }
+
+    /// Notes an interrupt. Returns the signal for it, if there is one of this number.
+    fn interrupt(&mut self, interrupts: u32, signal: i32) -> Option<(&mut Self, Signal)> {
+        self.interrupts = self.interrupts.max(interrupts);
+        self.signal = signal;
+        Signal::from_named_raw(signal).map(|signal| (self, signal))
     }
 
     /// Sends a signal to everything in the session of its terminal.
@@ -863,7 +864,7 @@ impl Job {
                 self.phase = Phase::Ended {
                     status: status.map(ExitStatus::into_raw),
                     has_left: test_kill_process_group(self.leader).is_ok(),
-                    is_told: false,
+                    is_reported: false,
                 };
             }
         }

@@ -35,7 +35,7 @@ pub(super) fn start(command: Command, size: TerminalSize) -> io::Result<Started>
 }
 
 impl Terminal {
-    /// Sets the size. The program in the foreground is told by the kernel.
+    /// Sets the size. The program in the foreground gets a signal from the kernel.
     pub(super) fn resize(&self, size: TerminalSize) {
         let _ = tcsetwinsize(&self.0, winsize(size));
     }

@@ -52,7 +52,7 @@ impl Keeper {
 /// A keeper whose spool is full waits until it may drop something, and the server that had logged all of
 /// it may have died before it said so.
 #[test]
-fn a_keeper_is_told_at_once_what_the_log_has() {
+fn a_keeper_learns_at_once_what_the_log_has() {
     let directory = tempfile::tempdir().unwrap();
     let mut settings = ShellSettings::new(directory.path(), "the mark");
     settings.keeper = Some(KeeperSettings::this_program("keeper"));

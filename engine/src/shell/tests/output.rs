@@ -3,7 +3,7 @@
 use super::{on_each_runtime, on_each_runtime_with};
 
 #[test]
-fn what_a_job_writes_is_told_with_its_stream() {
+fn what_a_job_writes_is_reported_with_its_stream() {
     on_each_runtime(async |server| {
         let said = server.run("echo 'a \"b\"'; echo c >&2").await;
         let [stdout, stderr] = if said.results[0].contains("stdout") {

@@ -216,7 +216,7 @@ impl Run {
                 let of_session = tape.iter().filter(|it| it.session == model.id);
                 let last = of_session.map(|it| it.sequence).max().unwrap();
                 if after > last {
-                    let is_refused = matches!(read, Err(PullError::CursorUnknown { last: told }) if told == last);
+                    let is_refused = matches!(read, Err(PullError::CursorUnknown { last: reported }) if reported == last);
                     assert!(is_refused, "{read:?} after {after}, and {last} is the last");
                     return;
                 }

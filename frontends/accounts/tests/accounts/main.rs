@@ -1,6 +1,7 @@
 //! Accounts as frontends ask them, on a clock of the test's own.
 
 mod links;
+mod sharing;
 
 use rejoin_accounts::testing::{TestAccounts, password};
 use rejoin_accounts::{Accounts, AccountsFile, Credentials, Denied, Permission, Role, TokenKind};
@@ -183,7 +184,7 @@ fn a_token_is_of_its_account_until_it_ends() {
     let caller = world.accounts().caller_of_token(&token, KIND).unwrap();
     assert_eq!(caller.name().map(|name| &**name), Some("ada"));
     assert!(caller.may(Permission::Run) && !caller.may(Permission::SeeAll));
-    world.accounts().logout(&token, KIND);
+    smol::block_on(world.accounts().logout(&token, KIND));
     assert!(world.accounts().caller_of_token(&token, KIND).is_err());
     assert!(world.accounts().caller_of_token(&other, KIND).is_ok());
     world.pass(60);

@@ -170,7 +170,7 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Tell when the command has ended: ring the terminal's bell, and have it show a notification
+    /// Notify when the command has ended: ring the terminal's bell, and have it show a notification
     ///
     /// By an escape sequence (OSC 9) that iTerm2, kitty, WezTerm, Ghostty, foot and Windows Terminal know,
     /// also through SSH; other terminals show nothing and ring.
@@ -512,7 +512,7 @@ pub(crate) struct CloseArgs {
 
 /// Delete a session: end its jobs, and remove its history from the server.
 ///
-/// Its creator and admins may do that. Its readers are told that its records are gone, and
+/// Its creator and admins may do that. Its readers learn that its records are gone, and
 /// who removed them. The bytes stay in the server's files until compaction rewrites those, which can take
 /// long: `rejoin redact` first what must be gone now. Copies elsewhere stay, too: backups,
 /// exported files, and what somebody's terminal still shows.

@@ -277,6 +277,7 @@ serve --read-only
   --tls-key REJOIN_TLS_KEY
   --data REJOIN_DATA
   --accounts REJOIN_ACCOUNTS
+  --login-key-file REJOIN_LOGIN_KEY_FILE
   --allow-host REJOIN_ALLOW_HOST
   --allow-origin REJOIN_ALLOW_ORIGIN
   --durability REJOIN_DURABILITY

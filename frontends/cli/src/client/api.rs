@@ -6,15 +6,17 @@ use super::limits::{ANSWER, ANSWER_BYTES, CONNECT, SHORTEST_ANSWER, SILENCE, UNU
 use super::server_config::ServerConfig;
 use super::{ClientError, unix};
 use crate::args::ServerArgs;
+use crate::trust;
 use rejoin_engine::{Runtime, SmolRuntime};
 use serde::Deserialize;
 use serde_json::Value;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::request::Builder;
 use ureq::http::{Request, Response, StatusCode};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::TlsConfig;
 use ureq::{Agent, AsSendBody, Body, BodyReader, Timeout};
 
 /// A client for one server. Clones share their connections.
@@ -354,31 +356,11 @@ fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
 
 /// Trusts the certificates in the file, or else the system's.
 fn tls(server: &ServerConfig) -> Result<TlsConfig, ClientError> {
-    let trusted: Vec<Certificate<'static>> = match &server.cacert {
-        Some(file) => {
-            let shown = file.display();
-            let unusable = |why: String| ClientError::Settings(format!("{shown}: {why}"));
-            let pem = std::fs::read(file).map_err(|error| unusable(error.to_string()))?;
-            let mut found = vec![];
-            for part in parse_pem(&pem) {
-                if let PemItem::Certificate(it) = part.map_err(|it| unusable(it.to_string()))? {
-                    found.push(it);
-                }
-            }
-            if found.is_empty() {
-                return Err(unusable("contains no certificate".to_owned()));
-            }
-            found
-        }
-        None => rustls_native_certs::load_native_certs()
-            .certs
-            .iter()
-            .map(|it| Certificate::from_der(it).to_owned())
-            .collect(),
+    let read = |file: &PathBuf| {
+        let pem = std::fs::read(file).map_err(|error| error.to_string());
+        pem.and_then(|pem| trust::certificates(&pem))
+            .map_err(|why| ClientError::Settings(format!("{}: {why}", file.display())))
     };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(TlsConfig::builder()
-        .root_certs(RootCerts::from(trusted))
-        .unversioned_rustls_crypto_provider(provider)
-        .build())
+    let trusted = server.cacert.as_ref().map(read).transpose()?;
+    Ok(trust::tls(trusted))
 }

@@ -83,12 +83,12 @@ impl Events {
         self.after
     }
 
-    /// Tells this of lost connections, instead of standard error.
+    /// Reports lost connections to this, instead of standard error.
     pub(crate) fn on_change(&mut self, on_change: Box<dyn FnMut(ConnectionState)>) {
         self.on_change = on_change;
     }
 
-    /// Tells standard error of lost connections again.
+    /// Reports lost connections to standard error again.
     pub(crate) fn warn_on_change(&mut self) {
         self.on_change = Box::new(ConnectionState::warn);
     }

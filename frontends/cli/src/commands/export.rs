@@ -88,7 +88,7 @@ impl Output {
 impl Drop for Output {
     fn drop(&mut self) {
         if let Some((unfinished, _)) = &self.beside {
-            // It is worth nothing, and what failed is told anyway.
+            // It is worth nothing, and what failed is reported anyway.
             let _ = fs::remove_file(unfinished);
         }
     }

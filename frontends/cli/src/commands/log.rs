@@ -96,17 +96,10 @@ fn members(fields: &Map<String, Value>) -> String {
 
 fn is_for_the_submitter(event: &Event) -> bool {
     match event {
-        Event::JobSubmitted { mode, .. }
-        | Event::InputWritten { mode, .. }
-        | Event::InputHidden { mode, .. }
-        | Event::LeftoversChosen { mode, .. }
-        | Event::TerminalResized { mode, .. }
-        | Event::ControllerChanged { mode, .. }
-        | Event::ScreenCaptured { mode, .. }
-        | Event::ResultEmitted { mode, .. }
-        | Event::JobFinished { mode, .. } => mode.visibility == Visibility::Submitter,
         Event::JobStarted { private, .. } | Event::InterruptRequested { private, .. } => *private,
-        _ => false,
+        _ => event
+            .mode()
+            .is_some_and(|it| it.visibility == Visibility::Submitter),
     }
 }
 

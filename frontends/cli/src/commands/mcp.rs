@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(headers(&message), []);
         let version = "io.modelcontextprotocol/protocolVersion";
         message["params"]["_meta"] = json!({version: "2026-07-28"});
-        let told = |message: &Value| {
+        let headers = |message: &Value| {
             let headers = headers(message);
             headers
                 .iter()
@@ -233,9 +233,9 @@ mod tests {
             "mcp-method: tools/call",
             "mcp-name: run",
         ];
-        assert_eq!(told(&message), of_run);
+        assert_eq!(headers(&message), of_run);
         message["params"]["name"] = "ü".into();
-        assert_eq!(told(&message)[2], "mcp-name: =?base64?w7w=?=");
+        assert_eq!(headers(&message)[2], "mcp-name: =?base64?w7w=?=");
     }
 
     #[test]

@@ -51,8 +51,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, ClientError> {
     ran
 }
 
-/// Has the terminal of the person tell something: by a notification, where it knows how, and by its bell,
-/// which terminals and tmux show in other ways. There is nothing to tell it to without a terminal.
+/// Has the terminal of the person say something: by a notification, where it knows how, and by its bell,
+/// which terminals and tmux show in other ways. Without a terminal, nothing is said.
 fn notify(words: &str) {
     let words: String = harmless(words).chars().take(NOTIFIED_CHARS).collect();
     let sequence = format!("\x1b]9;{words}\x1b\\\x07");

@@ -116,12 +116,12 @@ impl Waiter {
                 };
                 let mut events = read["events"].as_array().into_iter().flatten();
                 after = read["after"].as_u64().unwrap_or(after);
-                let is_told = events.any(|event| {
+                let has_ended = events.any(|event| {
                     let kind = event["type"].as_str();
                     let is_end = event["job"] == job && kind == Some("job-finished");
                     is_end || matches!(kind, Some("records-lost" | "session-resumed"))
                 });
-                if is_told || read["ended"] == true {
+                if has_ended || read["ended"] == true {
                     break;
                 }
                 if self.left().is_zero() {
@@ -138,7 +138,7 @@ impl Waiter {
         })
     }
 
-    /// How long the server may wait for something to tell, so that its silence is noticed in time.
+    /// How long the server may wait for something to report, so that its silence is noticed in time.
     fn longest_wait(&self) -> Duration {
         let most = self.patience.saturating_sub(ANSWER);
         most.clamp(SHORTEST_WAIT, LONGEST_WAIT)

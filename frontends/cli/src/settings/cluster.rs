@@ -1,5 +1,6 @@
 //! `[cluster]` in a settings file, and the flags that mean the same: this server as one of several nodes.
 
+use super::Wait;
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -47,7 +48,20 @@ pub(crate) struct ClusterTable {
     /// the system trusts]
     #[arg(long = "cluster-cacert", value_name = "FILE", env = "REJOIN_CLUSTER_CACERT", help_heading = NODES, hide = IS_HIDDEN)]
     cacert: Option<PathBuf>,
+
+    /// How long another node must have been silent until this one takes its sessions, from 6s to 10m; its
+    /// running commands are lost then. The same at all nodes [default: 6s]
+    #[arg(long = "cluster-take-over-after", value_name = "DURATION", env = "REJOIN_CLUSTER_TAKE_OVER_AFTER", help_heading = NODES, hide = IS_HIDDEN)]
+    take_over_after: Option<Wait>,
+
+    /// How long this node's commands go on while it is cut off from NATS, 15s or more: another node may have
+    /// taken their sessions and said that they are lost [default: 60s]
+    #[arg(long = "cluster-stop-jobs-without-log", value_name = "DURATION", env = "REJOIN_CLUSTER_STOP_JOBS_WITHOUT_LOG", help_heading = NODES, hide = IS_HIDDEN)]
+    stop_jobs_without_log: Option<Wait>,
 }
+
+/// The name of a cluster that has no other.
+const DEFAULT_NAME: &str = "rejoin";
 
 /// The heading of these flags in the help.
 pub(super) const NODES: &str = "Several nodes";
@@ -68,6 +82,8 @@ impl ClusterTable {
             password_file,
             token_file,
             cacert,
+            take_over_after,
+            stop_jobs_without_log,
         } = self;
         Self {
             nats: nats.or(other.nats),
@@ -79,7 +95,15 @@ impl ClusterTable {
             password_file: password_file.or(other.password_file),
             token_file: token_file.or(other.token_file),
             cacert: cacert.or(other.cacert),
+            take_over_after: take_over_after.or(other.take_over_after),
+            stop_jobs_without_log: stop_jobs_without_log.or(other.stop_jobs_without_log),
         }
+    }
+
+    /// The name of the cluster; none if this server is alone.
+    pub(crate) fn cluster_name(&self) -> Option<&str> {
+        let name = self.name.as_deref().unwrap_or(DEFAULT_NAME);
+        self.is_set().then_some(name)
     }
 
     /// Whether this server is to be one of several nodes.
@@ -93,11 +117,15 @@ pub(crate) use membership::NodeSettings;
 
 #[cfg(feature = "cluster")]
 mod membership {
-    use super::ClusterTable;
-    use rejoin_node::{Access, ConnectionSettings, NodeName, SyncProof};
+    use super::{ClusterTable, DEFAULT_NAME, Wait};
+    use rejoin_node::limits::{
+        LATEST_TAKE_OVER, LEAST_STOP_JOBS, STOP_JOBS_AFTER, TAKE_OVER_AFTER,
+    };
+    use rejoin_node::{Access, ConnectionSettings, NodeName, NodePatience, SyncProof};
     use std::io;
     use std::os::unix::fs::PermissionsExt;
     use std::path::{Path, PathBuf};
+    use std::time::Duration;
 
     /// How this server takes part in a cluster.
     #[derive(Clone, Debug)]
@@ -107,6 +135,7 @@ mod membership {
         pub(crate) node: NodeName,
         pub(crate) replicas: usize,
         pub(crate) sync: SyncProof,
+        pub(crate) patience: NodePatience,
     }
 
     /// Why the settings of a cluster can't be used.
@@ -135,6 +164,15 @@ mod membership {
             "set both --cluster-user and --cluster-password-file, or only --cluster-token-file"
         )]
         Access,
+        #[error(
+            "take-over-after: use whole seconds from 6s to 10m; a busy machine misses some beats, and a takeover \
+             loses the commands that run"
+        )]
+        TakeOverAfter,
+        #[error(
+            "stop-jobs-without-log: use 15s or more, because electing a leader takes NATS up to 10 seconds"
+        )]
+        StopJobs,
         #[error("cannot read {}: {}", .0.display(), .1)]
         File(PathBuf, #[source] io::Error),
         #[error("{} can be read by others: `chmod 600` it", .0.display())]
@@ -171,11 +209,29 @@ mod membership {
                     access: self.access()?,
                     authority: self.cacert.clone(),
                 },
-                cluster: name(self.name.as_deref().unwrap_or("rejoin"))?,
+                cluster: name(self.name.as_deref().unwrap_or(DEFAULT_NAME))?,
                 node: name(node)?,
                 replicas,
                 sync: SyncProof::Monitoring(monitoring),
+                patience: NodePatience {
+                    take_over_after: self.take_over_after()?,
+                    stop_jobs_after: self.stop_jobs_after()?,
+                },
             }))
+        }
+
+        fn take_over_after(&self) -> Result<Duration, ClusterError> {
+            let usual = Wait(TAKE_OVER_AFTER);
+            let Wait(after) = self.take_over_after.unwrap_or(usual);
+            let is_whole = after.subsec_nanos() == 0;
+            let is_sane = is_whole && (TAKE_OVER_AFTER..=LATEST_TAKE_OVER).contains(&after);
+            is_sane.then_some(after).ok_or(ClusterError::TakeOverAfter)
+        }
+
+        fn stop_jobs_after(&self) -> Result<Duration, ClusterError> {
+            let Wait(after) = self.stop_jobs_without_log.unwrap_or(Wait(STOP_JOBS_AFTER));
+            let is_sane = after >= LEAST_STOP_JOBS;
+            is_sane.then_some(after).ok_or(ClusterError::StopJobs)
         }
 
         fn access(&self) -> Result<Access, ClusterError> {
@@ -258,6 +314,21 @@ mod membership {
         }
 
         #[test]
+        fn a_node_can_be_more_patient_than_usual() {
+            let node = "nats = ['nats://a']\nnode = 'n1'";
+            let waits = |more: &str| {
+                let node = read(&format!("{node}\n{more}")).unwrap().unwrap();
+                (
+                    node.patience.take_over_after.as_secs(),
+                    node.patience.stop_jobs_after.as_secs(),
+                )
+            };
+            assert_eq!(waits(""), (6, 60));
+            let more = "take-over-after = '1m'\nstop-jobs-without-log = '5m'";
+            assert_eq!(waits(more), (60, 300));
+        }
+
+        #[test]
         fn what_is_missing_or_wrong_is_said() {
             for (text, said) in [
                 ("node = 'n1'", "needs servers"),
@@ -268,6 +339,18 @@ mod membership {
                 ("nats = ['nats://a']\nnode = 'N 1'", "lower-case"),
                 ("nats = ['nats://a']\nnode = 'n1'\nreplicas = 2", "3 or 5"),
                 ("nats = ['nats://a']\nnode = 'n1'\nuser = 'u'", "both"),
+                (
+                    "nats = ['nats://a']\nnode = 'n1'\ntake-over-after = '5s'",
+                    "from 6s to 10m",
+                ),
+                (
+                    "nats = ['nats://a']\nnode = 'n1'\ntake-over-after = '11m'",
+                    "from 6s to 10m",
+                ),
+                (
+                    "nats = ['nats://a']\nnode = 'n1'\nstop-jobs-without-log = '10s'",
+                    "15s or more",
+                ),
                 (
                     "nats = ['nats://a']\nnode = 'n1'\ntoken-file = '/no/file'",
                     "cannot read /no/file",

@@ -11,9 +11,10 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// Examples for settings without a default.
-const SAMPLES: [(&str, &str); 15] = [
+const SAMPLES: [(&str, &str); 16] = [
     ("arthas-service", r#""orders""#),
     ("accounts", r#""/etc/rejoin/accounts.toml""#),
+    ("login-key-file", r#""/etc/rejoin/login.key""#),
     ("job-user", r#""rejoin-jobs""#),
     ("allow-host", r#"["rejoin.example"]"#),
     ("allow-origin", r#"["https://ui.example"]"#),
@@ -57,6 +58,8 @@ const CLUSTER: &str = "
 #password-file = \"/etc/rejoin/nats.password\"
 #token-file = \"/etc/rejoin/nats.token\"
 #cacert = \"/etc/rejoin/nats-ca.pem\"
+#take-over-after = \"6s\"
+#stop-jobs-without-log = \"60s\"
 ";
 
 const SERVICES: &str = "
@@ -77,7 +80,7 @@ const SERVICES: &str = "
 const WEBHOOKS: &str = "
 # ── Webhooks ──
 
-# Who is told when a job has ended or a session was closed: a table for each, with its name. Requests are
+# Webhooks that are sent when a job has ended or a session was closed: a table for each, with its name. Requests are
 # signed with the secret. All options: book/src/notifying.md.
 
 #[notify.chat]

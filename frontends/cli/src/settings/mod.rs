@@ -113,6 +113,12 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "FILE", env = "REJOIN_ACCOUNTS", help_heading = ACCESS)]
     accounts: Option<PathBuf>,
 
+    /// File with a random secret, the same on all nodes of a cluster, so that who logs in at one of them is
+    /// logged in at each; on a server that is alone, logins outlive a restart. Others may not read it. Make it
+    /// with `openssl rand -hex 32` [default: none, logins hold until the server ends]
+    #[arg(long, value_name = "FILE", env = "REJOIN_LOGIN_KEY_FILE", help_heading = ACCESS)]
+    login_key_file: Option<PathBuf>,
+
     /// Host name that clients may use for this server (the `Host` header), besides its addresses;
     /// repeat it or separate names with commas [default: none]
     #[arg(long, value_name = "NAME", env = "REJOIN_ALLOW_HOST", value_delimiter = ',', help_heading = ACCESS)]
@@ -269,7 +275,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "BYTES", env = "REJOIN_RETAIN_BYTES", help_heading = RETENTION)]
     retain_bytes: Option<u64>,
 
-    /// Removed sessions that are remembered, so that a late reader is told that they were removed. At
+    /// Removed sessions that are remembered, so that a late reader learns that they were removed. At
     /// least one [default: 10000]
     #[arg(long, value_name = "N", env = "REJOIN_RETAIN_REMOVALS", help_heading = RETENTION)]
     retain_removals: Option<usize>,
@@ -609,7 +615,7 @@ impl Settings {
             write_timeout max_sessions max_consumers max_jobs
             max_output max_queue max_connections max_body max_bodies max_unread max_compressed max_exec_answers max_header recent_bytes
             socket_mode socket_owner path_prefix trusted_proxies
-            accounts allow_host allow_origin mcp_services mcp_role
+            accounts login_key_file allow_host allow_origin mcp_services mcp_role
             pull_gather leftover_processes job_user shell
             retain_age retain_bytes retain_removals log_level log_format log_requests
         }
@@ -657,7 +663,7 @@ impl Settings {
         services::runners(&self.services, shell)
     }
 
-    /// Who is told when a job has ended or a session was closed.
+    /// Webhooks that are sent when a job has ended or a session was closed.
     pub(crate) fn webhooks(&self) -> Result<Vec<Webhook>, WebhookError> {
         let services = match self.services.is_empty() {
             true => vec!["shell"],
@@ -715,6 +721,11 @@ impl Settings {
 
     pub(crate) fn data(&self) -> PathBuf {
         data_directory(self.data.clone())
+    }
+
+    /// The file with the key of logins.
+    pub(crate) fn login_key_file(&self) -> Option<&Path> {
+        self.login_key_file.as_deref()
     }
 
     /// The file with the accounts, if the settings name one.

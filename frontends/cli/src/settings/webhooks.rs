@@ -1,4 +1,4 @@
-//! `[notify.NAME]` in a settings file: who is told when a job has ended or a session was closed.
+//! `[notify.NAME]` in a settings file: webhooks that are sent when a job has ended or a session was closed.
 
 use super::Wait;
 use crate::settings::services::is_name;
@@ -11,7 +11,7 @@ use std::time::Duration;
 /// The tables, by name.
 pub(super) type WebhookTables = BTreeMap<String, WebhookTable>;
 
-/// What a webhook is told of.
+/// The events that a webhook can get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum WebhookEvent {
@@ -80,13 +80,13 @@ pub(crate) struct Webhook {
     /// The key of its signatures.
     pub(crate) key: Vec<u8>,
     pub(crate) events: Vec<WebhookEvent>,
-    /// Those it is told of; none: all.
+    /// Those that it gets; none: all.
     pub(crate) services: Option<Vec<String>>,
     /// What a session must have.
     pub(crate) labels: BTreeMap<String, String>,
     /// Jobs that took less are left out.
     pub(crate) longer_than: Duration,
-    /// Whether it is told what ran.
+    /// Whether it gets what ran.
     pub(crate) has_statement: bool,
     /// The console's address, without a slash at the end.
     pub(crate) console: Option<String>,

@@ -3,7 +3,7 @@
 //! A body is compressed part by part as its client takes it, so that no connection holds more than one
 //! compressor and one part. A stream is flushed after each of its parts: what has happened arrives at once.
 //!
-//! The length of what was compressed tells a bit of it. An attacker who sees the lengths and can put text
+//! The length of what was compressed gives a bit of it away. An attacker who sees the lengths and can put text
 //! next to a secret can guess the secret (BREACH). So nothing is compressed that gives a cookie, nor
 //! what is short, as all answers with a token are; and other sites' pages are refused before anything is
 //! answered. In output, both can stand side by side: `HttpLimits::compressed` turns compression off.
@@ -46,7 +46,7 @@ pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
     accepted.0.or(accepted.1).unwrap_or(false)
 }
 
-/// Compresses a response for a client that takes gzip, unless that is worth nothing, would tell a secret,
+/// Compresses a response for a client that takes gzip, unless that is worth nothing, would give a secret away,
 /// or `most` others are being compressed.
 pub(crate) fn compress(mut response: HttpResponse, open: &Gauge, most: usize) -> HttpResponse {
     let headers = response.headers();

@@ -414,15 +414,15 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_origin_is_told_how_it_can_be_allowed() {
-        let told = |origin| judge(&HostCheck::local(), "localhost:1", Some(origin)).unwrap_err();
-        let text = told("http://localhost:3000").to_string();
+    fn a_refusal_of_an_origin_says_how_it_can_be_allowed() {
+        let refusal = |origin| judge(&HostCheck::local(), "localhost:1", Some(origin)).unwrap_err();
+        let text = refusal("http://localhost:3000").to_string();
         assert!(
             text.ends_with(" --allow-origin http://localhost:3000"),
             "{text}"
         );
         for never in ["null", "http://a b", "evil"] {
-            assert_eq!(told(never), HostError::ForeignOrigin(None), "{never}");
+            assert_eq!(refusal(never), HostError::ForeignOrigin(None), "{never}");
         }
     }
 

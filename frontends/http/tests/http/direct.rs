@@ -13,7 +13,7 @@ use std::time::Duration;
 async fn echo(request: Request) -> Response {
     let body = request.body();
     assert_ne!(&body[..], b"panic", "as the test asks for");
-    let (query, header) = (request.url().query(), request.header("x-told"));
+    let (query, header) = (request.url().query(), request.header("x-said"));
     let mut shown = format!("{} {query:?} {header:?} ", request.method()).into_bytes();
     shown.extend_from_slice(body);
     text(shown).header("content-length", 3)
@@ -34,7 +34,7 @@ fn both() -> Router {
 
 /// Requests to `PATH`, valid and invalid.
 const REQUESTS: [&str; 24] = [
-    "GET PATH HTTP/1.1\r\nhost: localhost\r\nx-told: a\r\n",
+    "GET PATH HTTP/1.1\r\nhost: localhost\r\nx-said: a\r\n",
     "GET PATH?a=b%20c&%zz HTTP/1.1\r\nhost: 127.0.0.1\r\n",
     "GET PATH# HTTP/1.1\r\nhost: localhost\r\n",
     "GET http://localhostPATH HTTP/1.1\r\nhost: localhost\r\n",

@@ -318,7 +318,7 @@ fn each_kind_of_unusable_file_has_its_own_error() {
     let long = file("long.pem", &"x".repeat(2_000_000));
     let missing = directory.path().join("missing.pem");
     let (chain, key) = (&shown.chain, &shown.key);
-    for (chain, key, told) in [
+    for (chain, key, expected) in [
         (&missing, key, "cannot read"),
         (chain, &missing, "cannot read"),
         (key, key, "no certificate in"),
@@ -330,7 +330,7 @@ fn each_kind_of_unusable_file_has_its_own_error() {
         (&long, key, "is longer than"),
     ] {
         let error = Tls::open(chain, key).unwrap_err().to_string();
-        assert!(error.contains(told), "{told}: {error}");
+        assert!(error.contains(expected), "{expected}: {error}");
     }
     let both = fs::read_to_string(chain).unwrap() + &fs::read_to_string(key).unwrap();
     let both = file("both.pem", &both);

@@ -275,7 +275,7 @@ fn arguments_that_are_wrong_are_refused_with_what_to_do() {
 }
 
 #[test]
-fn a_limit_of_sessions_is_told_and_starts_nothing() {
+fn a_limit_of_sessions_is_said_and_nothing_starts() {
     let mut config = Config::default();
     config.limits.sessions = 1;
     let server = Server::with(config);

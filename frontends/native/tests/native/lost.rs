@@ -1,20 +1,12 @@
 //! Lost and removed records: readers learn which.
 
 use crate::support::{Server, kinds};
-use rejoin_core::testing::{SESSION, created, instant};
+use rejoin_core::testing::{SESSION, created, instant, record_at};
 use rejoin_engine::{CloseCause, Config, Event, JobId, LossCause, Record, Sequence, SessionNumber};
 use serde_json::json;
 
 pub(crate) fn record(sequence: u64, event: Event) -> Record {
-    Record {
-        session: SESSION,
-        sequence: Sequence(sequence),
-        at: instant(sequence),
-        clock: instant(sequence).into(),
-        actor: None,
-        redacted: None,
-        event,
-    }
+    record_at(sequence, instant(sequence), event)
 }
 
 #[test]

@@ -8,7 +8,7 @@ use rejoin_log::testing::SimulatedDisk;
 /// What verifying found.
 pub(super) struct Verified {
     pub(super) findings: VerifyReport,
-    /// What it told.
+    /// What it reported.
     pub(super) records: Vec<Record>,
 }
 
@@ -38,7 +38,7 @@ pub(super) fn verify_and_open(
                 panic!("what cannot be judged was opened");
             };
             assert!(findings.is_sound(), "opened: {findings:?}");
-            assert_eq!(records, &opened.records, "verifying tells another log");
+            assert_eq!(records, &opened.records, "verifying reports another log");
             assert_eq!(findings.torn, opened.recovery.torn);
         }
         Err(error) => {

@@ -73,7 +73,7 @@ impl Ahead {
     fn add(&mut self, record: Record) {
         self.bytes = self.bytes.saturating_add(record.bytes());
         match self.part.get_mut(self.filled) {
-            Some(told) => *told = record,
+            Some(place) => *place = record,
             None => self.part.push(record),
         }
         self.filled += 1;
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn all_is_told_in_order_and_what_waits_is_bounded() {
+    fn all_is_passed_on_in_order_and_what_waits_is_bounded() {
         let read = AtomicU64::new(0);
         let mut last = 0;
         let mut most = 0;
@@ -134,14 +134,14 @@ mod tests {
             assert_eq!(record.sequence, Sequence(last));
             most = most.max(read.load(Ordering::SeqCst) - last);
         });
-        let told = read_ahead(&mut adding, |visit| {
+        let read = read_ahead(&mut adding, |visit| {
             for sequence in 1..=MANY {
                 read.store(sequence, Ordering::SeqCst);
                 visit(record(sequence));
             }
             "all"
         });
-        assert_eq!(told.unwrap(), ("all", MANY));
+        assert_eq!(read.unwrap(), ("all", MANY));
         assert_eq!(last, MANY);
         // Two records per part: the queued parts, the one being folded, and the one being filled.
         assert!(most <= 2 * (AHEAD as u64 + 2), "{most}");
@@ -154,21 +154,21 @@ mod tests {
             added += 1;
             assert!(added < 10, "enough");
         });
-        let told = AssertUnwindSafe(|| {
+        let reading = AssertUnwindSafe(|| {
             read_ahead(&mut adding, |visit| (1..=MANY).map(record).for_each(visit))
         });
-        assert!(catch_unwind(told).is_err());
+        assert!(catch_unwind(reading).is_err());
         assert_eq!(added, 10);
 
         let mut last = 0;
         let mut adding = Adding(|record: &Record| last = record.sequence.0);
-        let told = AssertUnwindSafe(|| {
+        let reading = AssertUnwindSafe(|| {
             read_ahead(&mut adding, |visit| {
                 (1..=9).map(record).for_each(visit);
                 panic!("no more");
             })
         });
-        assert!(catch_unwind(told).is_err());
+        assert!(catch_unwind(reading).is_err());
         assert_eq!(last, 8, "the ninth record was in an unfinished part");
     }
 }

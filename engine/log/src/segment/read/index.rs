@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_told_and_not_added() {
+    fn a_gap_is_an_error_and_not_added() {
         let mut index = Index::default();
         assert_eq!(add(&mut index, 2, 100), Err(Sequence::START));
         assert_eq!(add(&mut index, 1, 100), Ok(()));

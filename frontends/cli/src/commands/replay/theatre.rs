@@ -176,8 +176,8 @@ impl Stage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rejoin_core::testing::{SESSION, instant};
-    use rejoin_core::{JobMode, JobOutput, JobSlot, Outcome, Sequence, TerminalSize, Visibility};
+    use rejoin_core::testing::{instant, record_at};
+    use rejoin_core::{JobMode, JobOutput, JobSlot, Outcome, TerminalSize, Visibility};
     use rejoin_screen::Screen;
     use std::time::Duration;
 
@@ -218,15 +218,7 @@ mod tests {
         let mut theatre = Theatre::new((30, 8));
         let mut local = Screen::new(30, 8);
         let mut shown = |event: Event, bytes: &str| {
-            let record = Record {
-                session: SESSION,
-                sequence: Sequence(1),
-                at: instant(1),
-                clock: instant(1).into(),
-                actor: None,
-                redacted: None,
-                event,
-            };
+            let record = record_at(1, instant(1), event);
             let mut out = vec![];
             theatre.take(&record, bytes.as_bytes(), &mut out).unwrap();
             theatre.flush(&mut out).unwrap();

@@ -2,9 +2,9 @@
 //!
 //! Invariant: a server without accounts listens on loopback addresses only.
 
-use super::ServeError;
+use super::{OpenedEngine, ServeError};
 use crate::settings::{Address, Settings, accounts_file};
-use rejoin_accounts::{Accounts, Clock};
+use rejoin_accounts::{Accounts, Clock, FileStore, LoginKey, SharedStore};
 use rejoin_engine::{Runtime, SmolRuntime};
 use rejoin_http::HostCheck;
 use std::path::Path;
@@ -24,8 +24,18 @@ pub(super) fn accounts(
     accounts.expire_by(Arc::new(|| {
         Duration::from_millis(SmolRuntime.now().as_millis())
     }));
-    // A server that only reads a log changes nothing, and its directory may be a copy.
-    if read_only.is_none() {
+    if let Some(file) = settings.login_key_file() {
+        let scope = settings.cluster().cluster_name().unwrap_or_default();
+        let key = LoginKey::of_file(file, scope);
+        accounts.sign_logins(key.map_err(|error| ServeError::Start(error.into()))?);
+    } else if settings.cluster().is_set() && !accounts.is_open() {
+        tracing::warn!(
+            "there is no login key, so who logs in at this node is not logged in at the others: set --login-key-file \
+             on all nodes"
+        );
+    }
+    // A server that only reads a log changes nothing, and its directory may be a copy. Nodes share links.
+    if read_only.is_none() && !settings.cluster().is_set() {
         let links = accounts.keep_links(settings.data().join("links.json"));
         links.map_err(|error| ServeError::Start(error.into()))?;
     }
@@ -54,6 +64,28 @@ pub(super) fn accounts(
         }),
         None => Ok(accounts),
     }
+}
+
+/// Shares logins, links and access tokens with the other nodes, or keeps what is known of logins for the next
+/// process.
+pub(super) async fn share(
+    accounts: &Accounts,
+    settings: &Settings,
+    opened: &OpenedEngine,
+) -> Result<(), ServeError> {
+    let store: Arc<dyn SharedStore> = match &opened.member {
+        Some(member) => {
+            member.show_accounts(accounts.clone());
+            member.shared_store()?
+        }
+        None if settings.login_key_file().is_some() && !opened.is_read_only => {
+            Arc::new(FileStore::new(opened.data.join("logins.json")))
+        }
+        None => return Ok(()),
+    };
+    let accounts = accounts.clone();
+    let shared = smol::unblock(move || accounts.share(store)).await;
+    shared.map_err(|error| ServeError::Start(format!("cannot share logins: {error}").into()))
 }
 
 /// Which `Host` and `Origin` headers are accepted at an address.

@@ -1,10 +1,13 @@
 //! In place of `cluster.rs`, in a build without several nodes.
 
-use super::{ServeError, start_error};
+use super::{ServeError, WaitingSignals, start_error};
 use crate::settings::Settings;
+use rejoin_accounts::{Accounts, SharedStore};
 use rejoin_engine::{Config, Engine, EngineBuilder};
 use std::convert::Infallible;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// There is none.
 pub(super) struct Member(Infallible);
@@ -28,11 +31,23 @@ impl Member {
         match self.0 {}
     }
 
-    pub(super) async fn start(&mut self, _: &Engine) -> Result<(), ServeError> {
+    pub(super) async fn start(
+        &mut self,
+        _: &Engine,
+        _: &mut WaitingSignals,
+    ) -> Result<(), ServeError> {
         match self.0 {}
     }
 
     pub(super) fn announcement(&self) -> String {
+        match self.0 {}
+    }
+
+    pub(super) fn show_accounts(&self, _: Accounts) {
+        match self.0 {}
+    }
+
+    pub(super) fn shared_store(&self) -> Result<Arc<dyn SharedStore>, ServeError> {
         match self.0 {}
     }
 
@@ -41,6 +56,10 @@ impl Member {
     }
 
     pub(super) fn give_up_appends(&self) {
+        match self.0 {}
+    }
+
+    pub(super) fn patience(&self) -> Duration {
         match self.0 {}
     }
 

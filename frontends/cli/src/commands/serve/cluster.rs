@@ -1,13 +1,19 @@
 //! This server as one of several nodes.
 
-use super::limits::{HOME_PATIENCE, HOME_POLL};
-use super::{ServeError, start_error};
+use super::limits::{HOME_PATIENCE, HOME_POLL, LEAVE_PATIENCE, NATS_PATIENCE};
+use super::{ServeError, WaitingSignals, start_error};
 use crate::settings::{NodeSettings, Settings};
+use futures::future::{Either, select};
+use rejoin_accounts::{Accounts, Replaced, SharedStore, StoreError, Stored};
+use rejoin_engine::limits::CUT_OFF;
 use rejoin_engine::peers::ClusterStatus;
 use rejoin_engine::{Config, Engine, EngineBuilder, Runtime, SmolRuntime};
-use rejoin_node::{Joined, Membership, MembershipSettings, Process};
+use rejoin_node::{Joined, Membership, MembershipSettings, Process, SharedEntry, Unanswered};
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// The part of this server in its cluster.
 pub(super) struct Member {
@@ -32,12 +38,14 @@ pub(super) async fn join(
         ));
     }
     let logs = settings.data().join(LOGS);
+    tracing::info!(cluster = %node.cluster, node = %node.node, "joins the cluster");
     let NodeSettings {
         connection,
         cluster,
         node,
         replicas,
         sync,
+        patience,
     } = node;
     let joining = MembershipSettings {
         connection,
@@ -46,6 +54,7 @@ pub(super) async fn join(
         process: Process(SmolRuntime.random()),
         replicas,
         sync,
+        patience,
         directory: logs.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         limits: config.limits,
@@ -81,8 +90,13 @@ impl Member {
         self.logs.join(self.membership.status().home.to_string())
     }
 
-    /// Begins to write this node's log and to follow the others. Waits until a node writes it, for a while.
-    pub(super) async fn start(&mut self, engine: &Engine) -> Result<(), ServeError> {
+    /// Begins to write this node's log and to follow the others. Waits until a node writes it, for a while, or
+    /// until a signal comes.
+    pub(super) async fn start(
+        &mut self,
+        engine: &Engine,
+        signals: &mut WaitingSignals,
+    ) -> Result<(), ServeError> {
         self.membership.start(engine).map_err(start_error)?;
         let tries = HOME_PATIENCE.as_millis() / HOME_POLL.as_millis();
         for _ in 0..tries {
@@ -91,7 +105,10 @@ impl Member {
             if is_known && (engine.owns(status.home) || is_lent(&status)) {
                 break;
             }
-            SmolRuntime.timer(HOME_POLL).await;
+            let signal = Pin::new(&mut *signals).peek();
+            if let Either::Right(_) = select(SmolRuntime.timer(HOME_POLL), signal).await {
+                break;
+            }
         }
         Ok(())
     }
@@ -129,6 +146,17 @@ impl Member {
         line
     }
 
+    /// Shows the other nodes whether they have the same accounts.
+    pub(super) fn show_accounts(&self, accounts: Accounts) {
+        self.membership.show_accounts(move || accounts.mark());
+    }
+
+    /// Where all nodes keep what they share about logins.
+    pub(super) fn shared_store(&self) -> Result<Arc<dyn SharedStore>, ServeError> {
+        let entry = self.membership.shared_entry(ACCESS);
+        Ok(Arc::new(EntryStore(entry.map_err(start_error)?)))
+    }
+
     /// Takes no log any more.
     pub(super) fn begin_leaving(&self) {
         self.membership.begin_leaving();
@@ -139,16 +167,56 @@ impl Member {
         self.membership.give_up_appends();
     }
 
-    /// Tells the other nodes that this one has ended.
+    /// How long the end of the engine waits for servers of NATS, beside the time that its jobs get: not at all
+    /// if they have been silent for longer than an election usually takes.
+    pub(super) fn patience(&self) -> Duration {
+        match self.membership.status().unanswered >= CUT_OFF {
+            true => Duration::ZERO,
+            false => NATS_PATIENCE,
+        }
+    }
+
+    /// Tells the other nodes that this one has ended, if the servers answer.
     pub(super) async fn leave(self) {
         let membership = self.membership;
-        smol::unblock(move || membership.leave()).await;
+        let leaving = smol::unblock(move || membership.leave());
+        select(leaving, SmolRuntime.timer(LEAVE_PATIENCE)).await;
     }
 }
+
+/// An entry of the cluster's key-value store.
+struct EntryStore(SharedEntry);
+
+impl SharedStore for EntryStore {
+    fn read(&self) -> Result<Stored, StoreError> {
+        let (revision, bytes) = self.0.read().map_err(unanswered)?;
+        Ok(Stored { revision, bytes })
+    }
+
+    fn replace(&self, revision: u64, bytes: &[u8]) -> Result<Replaced, StoreError> {
+        let replaced = self.0.replace(revision, bytes).map_err(unanswered)?;
+        Ok(replaced.map_or(Replaced::Conflict, Replaced::Done))
+    }
+
+    fn wait(&self, patience: Duration) -> bool {
+        self.0.wait(patience)
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+}
+
+fn unanswered(error: Unanswered) -> StoreError {
+    StoreError(error.to_string())
+}
+
+/// The key of what nodes share about logins.
+const ACCESS: &str = "access";
 
 fn is_lent(status: &ClusterStatus) -> bool {
     let home = status.logs.get(&status.home);
     let owner = home.and_then(|home| home.place.as_ref()?.owner.as_ref());
     // A former run of this node is in the claim until this one has taken the log.
-    owner.is_some_and(|owner| status.nodes.contains_key(owner))
+    owner.is_some_and(|owner| *owner != status.node && status.live().any(|node| node == owner))
 }

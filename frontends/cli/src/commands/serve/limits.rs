@@ -15,6 +15,7 @@ pub(super) const ADMIN_CONNECTIONS: usize = 64;
 
 /// How long a node waits for servers of NATS at its end, beside the time that its jobs get. Electing a leader
 /// takes up to 10 seconds.
+#[cfg(feature = "cluster")]
 pub(super) const NATS_PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long the start of a node waits until its log is written, by it or by another node.
@@ -24,3 +25,8 @@ pub(super) const HOME_PATIENCE: Duration = Duration::from_secs(15);
 /// The pause before it looks again.
 #[cfg(feature = "cluster")]
 pub(super) const HOME_POLL: Duration = Duration::from_millis(20);
+
+/// How long the end of a node waits, after that of the engine, until its beat is deleted. The others hold it for
+/// dead a little later without that.
+#[cfg(feature = "cluster")]
+pub(super) const LEAVE_PATIENCE: Duration = Duration::from_secs(3);

@@ -13,6 +13,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// The lines on their way to standard error. Dropping it waits for those that are under way, for
 /// [`PATIENCE`] at most.
@@ -52,13 +55,17 @@ impl LogOutput {
             .with_max_level(level);
         match format {
             LogFormat::Human => {
-                builder
-                    .with_ansi(io::stderr().is_terminal())
-                    .with_target(false)
-                    .init();
+                let builder = builder.with_ansi(io::stderr().is_terminal());
+                builder.with_target(false).finish().with(filter()).init();
             }
-            LogFormat::Json => builder.json().flatten_event(true).init(),
-            LogFormat::Journald => builder.event_format(JournalEntries).init(),
+            LogFormat::Json => {
+                let builder = builder.json().flatten_event(true);
+                builder.finish().with(filter()).init();
+            }
+            LogFormat::Journald => {
+                let builder = builder.event_format(JournalEntries);
+                builder.finish().with(filter()).init();
+            }
         }
         Ok(Self { queue })
     }
@@ -78,6 +85,13 @@ impl LogOutput {
     pub(super) fn lost(&self) -> Arc<Counter> {
         self.queue.lost.clone()
     }
+}
+
+/// The client of NATS logs each try to connect; whether its servers answer is said elsewhere.
+fn filter() -> Targets {
+    Targets::new()
+        .with_default(LevelFilter::TRACE)
+        .with_target("async_nats", LevelFilter::WARN)
 }
 
 impl Drop for LogOutput {

@@ -25,14 +25,15 @@ use crate::settings::{Address, Settings};
 use async_signal::{Signal, Signals};
 use cluster::Member;
 use futures::future::{Either, join, join_all, select};
+use futures::stream::Peekable;
 use futures::{FutureExt, StreamExt};
-use limits::NATS_PATIENCE;
 use listeners::Listener;
 use log_output::LogOutput;
 use rejoin_admin::WebhookMetrics;
 use rejoin_core::{Timestamp, Violation};
 use rejoin_engine::{
-    Engine, JobUser, OpenError, Runtime, Services, ShellRunner, SmolRuntime, Unavailable,
+    Config, Engine, EngineBuilder, JobUser, OpenError, Runtime, Services, ShellRunner, SmolRuntime,
+    Unavailable,
 };
 use rejoin_http::{HttpServer, ListenAddress, Shutdown};
 use rejoin_log::segment::OpenError as LogError;
@@ -40,7 +41,7 @@ use sockets::Sockets;
 use std::error::Error;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -135,8 +136,12 @@ async fn serve(
     let webhooks = settings.webhooks().map_err(start_error)?;
     // From here on, a signal shuts the server down cleanly, even while it reads the log.
     let signals = Signals::new([Signal::Term, Signal::Int]).map_err(start_error)?;
+    let mut signals = signals.peekable();
     let open_files = descriptors::raise_limit();
-    let mut opened = open_engine(settings, read_only).await?;
+    let Some(mut opened) = open_engine(settings, read_only, &mut signals).await? else {
+        return Ok(());
+    };
+    access::share(&accounts, settings, &opened).await?;
     let sockets = Sockets::of(settings).map_err(start_error)?;
     let servers = listeners::bind(
         settings,
@@ -162,11 +167,16 @@ async fn serve(
     Ok(())
 }
 
-/// Opens the engine on the log of the data directory, or on a log that is only read.
+/// Signals of which the next one can be seen without taking it.
+type WaitingSignals = Peekable<Signals>;
+
+/// Opens the engine on the log of the data directory, or on a log that is only read. None: a signal came
+/// before this server had joined its cluster.
 async fn open_engine(
     settings: &Settings,
     read_only: Option<&Path>,
-) -> Result<OpenedEngine, ServeError> {
+    signals: &mut WaitingSignals,
+) -> Result<Option<OpenedEngine>, ServeError> {
     let started_at = SmolRuntime.now();
     let data = read_only.map_or_else(|| settings.data(), Path::to_owned);
     let mut shell = ShellRunner::default()
@@ -193,7 +203,10 @@ async fn open_engine(
             check_arthas_service(settings, &services)?;
             check_directory(settings, &data)?;
             let config = settings.engine();
-            let (builder, log, member) = match cluster::join(settings, &config).await? {
+            let Some(joined) = joined(settings, &config, signals).await? else {
+                return Ok(None);
+            };
+            let (builder, log, member) = match joined {
                 None => {
                     let builder = Engine::builder(&data).config(config);
                     (
@@ -229,10 +242,10 @@ async fn open_engine(
         error => start_error(error),
     })?;
     if let Some(member) = &mut member {
-        member.start(&engine).await?;
+        member.start(&engine, signals).await?;
     }
     let shown = if is_read_only { &log_directory } else { &data };
-    Ok(OpenedEngine {
+    Ok(Some(OpenedEngine {
         engine,
         shell: (!is_read_only).then_some(shell),
         data: shown.canonicalize().unwrap_or_else(|_| shown.clone()),
@@ -241,7 +254,24 @@ async fn open_engine(
         is_read_only,
         started_at,
         webhooks: Arc::default(),
-    })
+    }))
+}
+
+/// This server's part in its cluster, if it has one. None: a signal came before it had joined.
+async fn joined(
+    settings: &Settings,
+    config: &Config,
+    signals: &mut WaitingSignals,
+) -> Result<Option<Option<(EngineBuilder, Config, Member)>>, ServeError> {
+    let joining = pin!(cluster::join(settings, config));
+    match select(joining, Pin::new(signals).peek()).await {
+        Either::Left((joined, _)) => joined.map(Some),
+        Either::Right((signal, _)) => {
+            let signal = signal_name(signal.and_then(|it| it.as_ref().ok().copied()));
+            tracing::info!("received {signal} before this node had joined its cluster, ends");
+            Ok(None)
+        }
+    }
 }
 
 /// The log of a server that is alone, and the copies of the logs of several nodes, in its directory.
@@ -294,7 +324,7 @@ async fn serve_until_signal(
     settings: &Settings,
     opened: &OpenedEngine,
     servers: Vec<(Listener, HttpServer)>,
-    mut signals: Signals,
+    mut signals: WaitingSignals,
 ) -> Result<(), ServeError> {
     let engine = &opened.engine;
     let shutdown = Shutdown::new();
@@ -303,11 +333,10 @@ async fn serve_until_signal(
             Either::Left((signal, _)) => signal.and_then(Result::ok),
             Either::Right(_) => None,
         };
-        match first {
-            Some(Signal::Term) => log_signal("SIGTERM"),
-            Some(_) => log_signal("SIGINT"),
-            // The engine has failed, which ends the server as a first signal does, but is none.
-            None => {}
+        // None: the engine has failed, which ends the server as a first signal does.
+        if first.is_some() {
+            let signal = signal_name(first);
+            tracing::info!("received {signal}, shutting down (send it again to stop at once)");
         }
         notify::stopping();
         if let Some(member) = &opened.member {
@@ -367,7 +396,7 @@ async fn shut_down(settings: &Settings, opened: &OpenedEngine) -> Unavailable {
     let Some(member) = &opened.member else {
         return ending.await;
     };
-    let patience = SmolRuntime.timer(grace.saturating_add(NATS_PATIENCE));
+    let patience = SmolRuntime.timer(grace.saturating_add(member.patience()));
     match select(ending, patience).await {
         Either::Left((ended, _)) => ended,
         Either::Right(((), ending)) => {
@@ -386,8 +415,11 @@ fn keeps_jobs(settings: &Settings, failed: Option<&Unavailable>) -> bool {
     }
 }
 
-fn log_signal(signal: &str) {
-    tracing::info!("received {signal}, shutting down (send it again to stop at once)");
+const fn signal_name(signal: Option<Signal>) -> &'static str {
+    match signal {
+        Some(Signal::Term) => "SIGTERM",
+        _ => "SIGINT",
+    }
 }
 
 /// Completes when a listener has to stop: health checks are answered until the engine has ended.

@@ -42,7 +42,7 @@ impl Resolver for PublicResolver {
         match public.is_empty() {
             true => Err(ureq::Error::Io(std::io::Error::new(
                 std::io::ErrorKind::PermissionDenied,
-                "its address is not a public one: set `allow-private` if it should be told",
+                "its address is not a public one: set `allow-private` if it should get events",
             ))),
             false => Ok(public),
         }

@@ -1,4 +1,4 @@
-//! What a webhook is told of an event: its ID, and the body of the request. Pure.
+//! What is sent to a webhook of an event: its ID, and the body of the request. Pure.
 
 use crate::settings::{Webhook, WebhookEvent};
 use rejoin_core::limits::SHOWN_STATEMENT;
@@ -14,7 +14,7 @@ pub(super) struct Message {
     /// The same for every attempt, also after a restart.
     pub(super) id: String,
     pub(super) kind: WebhookEvent,
-    /// What it tells.
+    /// The event that it reports.
     pub(super) record: Arc<Record>,
     /// Which job it was, unless that is unknown.
     job: Option<Submitted>,
@@ -64,7 +64,7 @@ impl Submitted {
     }
 }
 
-/// What kind of event a record is, if a webhook can be told of it.
+/// What kind of event a record is, if webhooks can be sent it.
 pub(super) fn kind(record: &Record) -> Option<WebhookEvent> {
     match &record.event {
         // For its submitter alone.
@@ -92,7 +92,7 @@ pub(super) fn id(record: &Record) -> String {
     format!("evt_{digits}")
 }
 
-/// What a webhook is told of a record; none if it is not to be told. `session` is that of the record, and
+/// The message to a webhook about a record; none if the webhook does not want it. `session` is that of the record, and
 /// `job` how its job was submitted, if the view may have forgotten that.
 pub(super) fn message(
     record: &Arc<Record>,

@@ -1,7 +1,7 @@
-//! Webhooks: tells other programs when a job has ended or a session was closed.
+//! Webhooks: send events to other programs when a job has ended or a session was closed.
 //!
-//! The log is the queue: a file beside it says up to where each webhook has been told. What the log has
-//! behind that is told, also after a restart. So each event is told at least once, with the same ID, or
+//! The log is the queue: a file beside it says up to where each webhook has its events. What the log has
+//! behind that is delivered, also after a restart. So each event is delivered at least once, with the same ID, or
 //! given up.
 
 mod addresses;
@@ -24,10 +24,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Messages that are held in memory for a webhook. What follows is read from the log once these were told.
+/// Messages that are held in memory for a webhook. What follows is read from the log once these were delivered.
 const WAITING: usize = 1_000;
 
-/// Starts to tell the webhooks of the settings. They are told until the program ends.
+/// Starts to deliver events to the webhooks of the settings, until the program ends.
 pub(super) fn start(webhooks: Vec<Webhook>, opened: &OpenedEngine) -> io::Result<()> {
     if webhooks.is_empty() || opened.is_read_only {
         return Ok(());
@@ -45,7 +45,7 @@ pub(super) fn start(webhooks: Vec<Webhook>, opened: &OpenedEngine) -> io::Result
     Ok(())
 }
 
-/// Tells one webhook, one message after the other.
+/// Delivers to one webhook, one message after the other.
 struct Teller {
     engine: Engine,
     webhook: Arc<Webhook>,
@@ -83,14 +83,15 @@ impl Teller {
         while let Some(message) = queue.next().await {
             let name = &self.webhook.name;
             let (event, kind) = (message.id.clone(), message.kind.name());
-            let told = match select(pin!(self.tell(&message)), pin!(queue.keep_up())).await {
-                Either::Left((told, _)) => told,
+            let delivered = match select(pin!(self.deliver(&message)), pin!(queue.keep_up())).await
+            {
+                Either::Left((delivered, _)) => delivered,
                 Either::Right((never, _)) => match never {},
             };
-            match told {
+            match delivered {
                 Ok(()) => {
                     self.metrics.delivered.inc();
-                    tracing::debug!(webhook = %name, %event, kind, "told a webhook");
+                    tracing::debug!(webhook = %name, %event, kind, "delivered to a webhook");
                 }
                 Err(error) => {
                     self.metrics.given_up.inc();
@@ -98,15 +99,15 @@ impl Teller {
                     tracing::error!(webhook = %name, %event, kind, attempts, %error, "gave up telling a webhook");
                 }
             }
-            if let Err(error) = self.position.told(&message).await {
-                // Then a restart tells it again, which is allowed.
-                tracing::error!(webhook = %self.webhook.name, %error, "cannot write what a webhook was told");
+            if let Err(error) = self.position.delivered(&message).await {
+                // Then a restart delivers it again, which is allowed.
+                tracing::error!(webhook = %self.webhook.name, %error, "cannot write what was delivered to a webhook");
             }
         }
     }
 
     /// Sends a message until it has arrived or all attempts have failed.
-    async fn tell(&self, message: &Message) -> Result<(), String> {
+    async fn deliver(&self, message: &Message) -> Result<(), String> {
         let mut attempt = 1;
         loop {
             let error = match self.sender.send(message, self.body(message).await).await {
@@ -119,7 +120,7 @@ impl Teller {
             }
             if attempt == 1 {
                 let (name, event) = (&self.webhook.name, &message.id);
-                tracing::warn!(webhook = %name, %event, %error, "cannot tell a webhook; trying again");
+                tracing::warn!(webhook = %name, %event, %error, "cannot deliver to a webhook; trying again");
             }
             SmolRuntime.timer(self.pause(attempt)).await;
             attempt += 1;

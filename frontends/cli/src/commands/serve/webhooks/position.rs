@@ -1,4 +1,4 @@
-//! Up to where a webhook has been told, in a file beside the log.
+//! Up to where a webhook has its events, in a file beside the log.
 
 use super::message::Message;
 use rejoin_core::Timestamp;
@@ -10,13 +10,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How far the log is read again behind the last event that was told. Events are told in the order of
+/// How far the log is read again behind the last event that was delivered. Events are delivered in the order of
 /// the log but for those that were written at the same time as others were read.
 const AGAIN: u64 = 60_000;
 
-/// The IDs of told events that are kept, so that they are not told again. With more in one minute, the log
+/// The IDs of delivered events that are kept, so that they are not delivered again. With more in one minute, the log
 /// is read again from a later instant on.
-const TOLD: usize = 10_000;
+const DELIVERED: usize = 10_000;
 
 /// The position of one webhook. Clones share it.
 #[derive(Clone, Debug)]
@@ -28,17 +28,18 @@ pub(super) struct Position {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct State {
     version: u32,
-    /// When what was last told or given up happened, in milliseconds since 1970.
+    /// When what was last delivered or given up happened, in milliseconds since 1970.
     at: u64,
-    /// What was told or given up since a while before that: when it happened, and its ID.
-    told: VecDeque<(u64, String)>,
-    /// All that happened before this was told or given up, also where `told` does not say so.
+    /// What was delivered or given up since a while before that: when it happened, and its ID.
+    #[serde(rename = "told")]
+    delivered: VecDeque<(u64, String)>,
+    /// All that happened before this was delivered or given up, also where `delivered` does not say so.
     #[serde(default)]
     all_before: u64,
 }
 
 impl Position {
-    /// The position in a file. Without one, only what happens from `now` on is told. Blocks.
+    /// The position in a file. Without one, only what happens from `now` on is delivered. Blocks.
     ///
     /// # Errors
     ///
@@ -60,9 +61,9 @@ impl Position {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let state = State {
                     version: VERSION,
-                    // What happens in this millisecond is told, too.
+                    // What happens in this millisecond is delivered, too.
                     at: now.as_millis().saturating_add(AGAIN),
-                    told: VecDeque::new(),
+                    delivered: VecDeque::new(),
                     all_before: 0,
                 };
                 write(&path, &state).map_err(named)?;
@@ -76,26 +77,29 @@ impl Position {
         })
     }
 
-    /// From when on the log may have what was not told.
+    /// From when on the log may have what was not delivered.
     pub(super) fn from(&self) -> Timestamp {
         self.lock().from()
     }
 
-    /// Whether an event was told or given up.
-    pub(super) fn has_told(&self, id: &str) -> bool {
-        self.lock().told.iter().any(|(_, told)| told == id)
+    /// Whether an event was delivered or given up.
+    pub(super) fn has_delivered(&self, id: &str) -> bool {
+        self.lock()
+            .delivered
+            .iter()
+            .any(|(_, delivered)| delivered == id)
     }
 
-    /// Notes that a message was told or given up. Waits until that is on the disk.
-    pub(super) async fn told(&self, message: &Message) -> io::Result<()> {
+    /// Notes that a message was delivered or given up. Waits until that is on the disk.
+    pub(super) async fn delivered(&self, message: &Message) -> io::Result<()> {
         let state = {
             let mut state = self.lock();
             let at = message.record.at.as_millis();
             state.at = state.at.max(at);
-            state.told.push_back((at, message.id.clone()));
+            state.delivered.push_back((at, message.id.clone()));
             let since = state.at.saturating_sub(AGAIN);
-            state.told.retain(|(at, _)| *at >= since);
-            state.keep(TOLD);
+            state.delivered.retain(|(at, _)| *at >= since);
+            state.keep(DELIVERED);
             state.clone()
         };
         let path = self.path.clone();
@@ -114,14 +118,19 @@ impl State {
     }
 
     /// Forgets the oldest IDs that are too many, by whole milliseconds: then those that are left say
-    /// exactly what was told. Keeps all of the last millisecond.
+    /// exactly what was delivered. Keeps all of the last millisecond.
     fn keep(&mut self, most: usize) {
-        while self.told.len() > most {
-            let oldest = self.told.iter().map(|(at, _)| *at).min().unwrap_or(self.at);
+        while self.delivered.len() > most {
+            let oldest = self
+                .delivered
+                .iter()
+                .map(|(at, _)| *at)
+                .min()
+                .unwrap_or(self.at);
             if oldest >= self.at {
                 break;
             }
-            self.told.retain(|(at, _)| *at > oldest);
+            self.delivered.retain(|(at, _)| *at > oldest);
             self.all_before = oldest + 1;
         }
     }
@@ -147,11 +156,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn told_events_that_are_forgotten_are_behind_the_position() {
+    fn delivered_events_that_are_forgotten_are_behind_the_position() {
         let mut state = State {
             version: VERSION,
             at: 100_003,
-            told: [
+            delivered: [
                 (100_001, "a"),
                 (100_001, "b"),
                 (100_002, "c"),
@@ -162,11 +171,20 @@ mod tests {
             all_before: 0,
         };
         state.keep(4);
-        assert_eq!((state.told.len(), state.from().as_millis()), (4, 40_003));
+        assert_eq!(
+            (state.delivered.len(), state.from().as_millis()),
+            (4, 40_003)
+        );
         state.keep(3);
-        assert_eq!((state.told.len(), state.from().as_millis()), (2, 100_002));
+        assert_eq!(
+            (state.delivered.len(), state.from().as_millis()),
+            (2, 100_002)
+        );
         state.keep(0);
-        assert_eq!((state.told.len(), state.from().as_millis()), (1, 100_003));
+        assert_eq!(
+            (state.delivered.len(), state.from().as_millis()),
+            (1, 100_003)
+        );
     }
 
     #[test]

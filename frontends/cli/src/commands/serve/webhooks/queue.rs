@@ -110,7 +110,10 @@ impl Queue {
         // It may have been read from the log, too.
         if !self.is_behind && record.at <= self.read_to {
             let is_held = self.held.iter().any(|held| held.id == message.id);
-            if is_held || record.at < self.position.from() || self.position.has_told(&message.id) {
+            if is_held
+                || record.at < self.position.from()
+                || self.position.has_delivered(&message.id)
+            {
                 return;
             }
         }
@@ -134,13 +137,13 @@ impl Queue {
         }
     }
 
-    /// Reads the first events that were not told, as many as are held.
+    /// Reads the first events that were not delivered, as many as are held.
     async fn read(&mut self) {
         let from = self.position.from();
         let is_start = self.read_to == Timestamp::EPOCH;
         if is_start && self.engine.view(|views| may_have_forgotten(views, from)) {
             let (name, most) = (&self.webhook.name, REMEMBERED_SESSIONS);
-            tracing::warn!(webhook = %name, most, "many sessions ended since a webhook was told: it is told of those that ended last");
+            tracing::warn!(webhook = %name, most, "many sessions ended since the last event of a webhook: it gets those that ended last");
         }
         let (to, known) = self.engine.view(|views| {
             let all = views.open_sessions().chain(views.ended_sessions());
@@ -232,7 +235,7 @@ impl Queue {
         let events = self.unread.remove(&session).unwrap_or_default();
         if events > 0 {
             self.metrics.dropped.add(events);
-            tracing::warn!(webhook = %self.webhook.name, %session, events, "a session was removed before a webhook was told what ended in it");
+            tracing::warn!(webhook = %self.webhook.name, %session, events, "a session was removed before a webhook had what ended in it");
         }
     }
 
@@ -247,7 +250,7 @@ impl Queue {
             return;
         }
         let message = message(record, session, job, &self.webhook);
-        if let Some(message) = message.filter(|it| !self.position.has_told(&it.id)) {
+        if let Some(message) = message.filter(|it| !self.position.has_delivered(&it.id)) {
             first.insert(message);
         }
     }
@@ -335,7 +338,7 @@ async fn part(
         Ok(records) if records.is_empty() => None,
         Ok(records) => Some(records),
         Err(error) => {
-            tracing::warn!(%session, %error, "cannot read what webhooks are to be told of");
+            tracing::warn!(%session, %error, "cannot read what webhooks are waiting for");
             None
         }
     }
@@ -422,18 +425,18 @@ mod tests {
             assert!(self.queue.keep_up().now_or_never().is_none());
         }
 
-        /// Tells so many events; the sessions that they are of.
-        async fn tell(&mut self, count: usize) -> Vec<SessionId> {
-            let mut told = vec![];
+        /// Delivers so many events; returns their sessions.
+        async fn deliver(&mut self, count: usize) -> Vec<SessionId> {
+            let mut delivered = vec![];
             for _ in 0..count {
                 let message = self.queue.next().await.unwrap();
                 assert!(self.metrics.waiting.get() <= self.queue.room as u64 + 1);
-                self.position.told(&message).await.unwrap();
-                told.push(message.record.session);
+                self.position.delivered(&message).await.unwrap();
+                delivered.push(message.record.session);
                 drop(message);
                 self.keep_up();
             }
-            told
+            delivered
         }
     }
 
@@ -449,21 +452,25 @@ mod tests {
         smol::block_on(async {
             let mut story = Story::begin(directory.path(), 2).await;
             let mut ended = story.end(1).await;
-            let mut told = story.tell(1).await;
+            let mut delivered = story.deliver(1).await;
             ended.extend(story.end(7).await);
             story.keep_up();
             assert_eq!(story.queue.held.len(), 2);
-            told.extend(story.tell(4).await);
+            delivered.extend(story.deliver(4).await);
             // Also what ends while the rest is read.
             ended.extend(story.end(2).await);
-            told.extend(story.tell(5).await);
-            assert_eq!(sorted(told), sorted(ended));
+            delivered.extend(story.deliver(5).await);
+            assert_eq!(sorted(delivered), sorted(ended));
             assert_eq!(
                 (story.metrics.waiting.get(), story.metrics.dropped.get()),
                 (0, 0)
             );
             ended = story.end(1).await;
-            assert_eq!(story.tell(1).await, ended, "and no other one is told again");
+            assert_eq!(
+                story.deliver(1).await,
+                ended,
+                "and no other one is delivered again"
+            );
             assert!(!story.queue.is_behind);
         });
     }
@@ -475,30 +482,30 @@ mod tests {
         smol::block_on(async {
             let mut story = Story::begin(directory.path(), 400).await;
             story.end(1).await;
-            story.tell(1).await;
+            story.deliver(1).await;
             story.keep_up();
             let ended = story.end(REMEMBERED_SESSIONS + 400 + forgotten);
             let mut ended = ended.await;
             story.keep_up();
-            let mut told = story.tell(400).await;
+            let mut delivered = story.deliver(400).await;
             // The first of the others is not in memory yet, and the views have forgotten it.
-            let removed = ended.iter().position(|it| !told.contains(it)).unwrap();
+            let removed = ended.iter().position(|it| !delivered.contains(it)).unwrap();
             assert!(removed < 400 + forgotten, "{removed}");
             let removed = ended.remove(removed);
             story.engine.remove_session(removed).await.unwrap();
-            told.extend(story.tell(ended.len() - 400).await);
-            assert_eq!(sorted(told), sorted(ended));
+            delivered.extend(story.deliver(ended.len() - 400).await);
+            assert_eq!(sorted(delivered), sorted(ended));
             assert_eq!(story.metrics.dropped.get(), 1);
         });
     }
 
     #[test]
-    fn sessions_that_the_views_forget_while_those_before_the_start_are_told_are_read() {
+    fn sessions_that_the_views_forget_while_those_before_the_start_are_delivered_are_read() {
         let directory = tempfile::tempdir().unwrap();
         smol::block_on(async {
             let mut story = Story::begin(directory.path(), 400).await;
             story.end(1).await;
-            story.tell(1).await;
+            story.deliver(1).await;
             let from = story.position.from();
             let is_unsure = |story: &Story| story.engine.view(|it| may_have_forgotten(it, from));
             let mut ended = story.end(600).await;
@@ -511,12 +518,12 @@ mod tests {
                 story.metrics.clone(),
                 400,
             );
-            let mut told = story.tell(1).await;
+            let mut delivered = story.deliver(1).await;
             ended.extend(story.end(REMEMBERED_SESSIONS).await);
             story.keep_up();
             assert!(is_unsure(&story));
-            told.extend(story.tell(ended.len() - 1).await);
-            assert_eq!(sorted(told), sorted(ended));
+            delivered.extend(story.deliver(ended.len() - 1).await);
+            assert_eq!(sorted(delivered), sorted(ended));
         });
     }
 }

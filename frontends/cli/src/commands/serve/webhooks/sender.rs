@@ -6,6 +6,7 @@
 use super::addresses::PublicResolver;
 use super::message::Message;
 use crate::settings::Webhook;
+use crate::trust;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
@@ -13,7 +14,6 @@ use rejoin_engine::{Runtime, SmolRuntime};
 use sha2::Sha256;
 use std::sync::Arc;
 use ureq::Agent;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::transport::DefaultConnector;
 
 /// Bytes of an answer that are read; what it says does not matter.
@@ -41,7 +41,11 @@ impl Sender {
             .timeout_global(Some(webhook.timeout))
             .user_agent(concat!("rejoin/", env!("CARGO_PKG_VERSION")));
         if webhook.url.starts_with("https:") {
-            config = config.tls_config(tls(webhook.cacert.as_deref())?);
+            let trusted = webhook.cacert.as_deref().map(trust::certificates);
+            let trusted = trusted
+                .transpose()
+                .map_err(|why| format!("`cacert` {why}"))?;
+            config = config.tls_config(trust::tls(trusted));
         }
         let resolver = PublicResolver::new(webhook.allows_private);
         Ok(Self {
@@ -90,33 +94,6 @@ fn signature(key: &[u8], id: &str, timestamp: u64, body: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key");
     mac.update(format!("{id}.{timestamp}.{body}").as_bytes());
     format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
-}
-
-/// Trusts the given certificates, or else the system's.
-fn tls(cacert: Option<&[u8]>) -> Result<TlsConfig, String> {
-    let trusted: Vec<Certificate<'static>> = match cacert {
-        Some(pem) => {
-            let found = parse_pem(pem).filter_map(|item| match item {
-                Ok(PemItem::Certificate(it)) => Some(it),
-                _ => None,
-            });
-            let found: Vec<_> = found.collect();
-            if found.is_empty() {
-                return Err("`cacert` contains no certificate".into());
-            }
-            found
-        }
-        None => rustls_native_certs::load_native_certs()
-            .certs
-            .iter()
-            .map(|it| Certificate::from_der(it).to_owned())
-            .collect(),
-    };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(TlsConfig::builder()
-        .root_certs(RootCerts::from(trusted))
-        .unversioned_rustls_crypto_provider(provider)
-        .build())
 }
 
 #[cfg(test)]
