@@ -31,6 +31,8 @@ pub(super) struct Ledger {
     disturbed: Vec<u64>,
     /// When each log changed hands last, or a process woke up that may think that it has it.
     moved: Vec<Duration>,
+    /// Logs of which a replica has lost a message. Their writers may end when they meet that.
+    damaged: BTreeSet<usize>,
     job_numbers: BTreeSet<JobId>,
     session_numbers: BTreeSet<SessionNumber>,
     /// Jobs that runners have been given.
@@ -62,6 +64,7 @@ impl Ledger {
             homes: BTreeMap::new(),
             disturbed: vec![1; nodes],
             moved: vec![Duration::ZERO; nodes],
+            damaged: BTreeSet::new(),
             job_numbers: BTreeSet::new(),
             session_numbers: BTreeSet::new(),
             runs: BTreeSet::new(),
@@ -121,6 +124,11 @@ impl Ledger {
         if let Some(disturbed) = self.disturbed.get_mut(usize::from(log)) {
             *disturbed += 1;
         }
+    }
+
+    /// A replica has lost a message of a log.
+    pub(super) fn damage(&mut self, log: u8) {
+        self.damaged.insert(usize::from(log));
     }
 
     /// How often a log was disturbed, and whether it may be moving.
@@ -233,8 +241,13 @@ impl Ledger {
             let since = process.was_away.map(|then| now.saturating_sub(then));
             process.is_away || since.is_some_and(|since| since < MEMORY)
         });
+        let is_damaged = before.process == owner.process && self.damaged.contains(&log);
+        if is_damaged {
+            self.coverage
+                .count("owner: took its log again, as a replica was damaged");
+        }
         ensure!(
-            is_away,
+            is_away || is_damaged,
             "takeover: {owner:?} took log {log} from {before:?}, which was never away"
         );
         Ok(())

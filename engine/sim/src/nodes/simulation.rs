@@ -350,7 +350,8 @@ impl Simulation {
         };
         let log = u8::try_from(self.random.index(self.nodes.len())).unwrap_or(0);
         let fault = match self.has_sound_nodes {
-            true => 64 + self.random.below(36),
+            // Damage is no election.
+            true => 64 + self.random.below(29),
             false => self.random.below(100),
         };
         match fault {
@@ -374,6 +375,7 @@ impl Simulation {
             _ => {
                 self.net.count("fault: hole in a replica");
                 self.net.servers().lose(log);
+                self.net.ledger().damage(log);
             }
         }
     }
