@@ -39,13 +39,6 @@ pub trait Peers: fmt::Debug + Send + Sync + 'static {
     fn place(&self, _log: u8) -> Option<LogPlace> {
         None
     }
-
-    /// Whether no node has ever had this log. False, too, while that is not known yet: a node that has just
-    /// started does not follow the logs of the others, and must say of none of their sessions that it does not
-    /// exist.
-    fn is_missing(&self, log: u8) -> bool {
-        self.place(log).is_none()
-    }
 }
 
 /// Which node writes a log.
@@ -66,6 +59,8 @@ pub struct ClusterStatus {
     pub node: Arc<str>,
     /// The number of the log that belongs to it.
     pub home: u8,
+    /// What the servers say if they have no room for what this node writes, which waits then.
+    pub no_room: Option<String>,
     /// How long the servers have not answered this node's beats, one a second.
     pub unanswered: Duration,
     /// All nodes that are known, this one included.
@@ -156,6 +151,8 @@ pub struct LogStatus {
     pub fenced: u64,
     /// Why it can't be followed, if it can't.
     pub fault: Option<String>,
+    /// How many bytes its stream has at each server, as this node last saw. None: it has not looked yet.
+    pub stream_bytes: Option<u64>,
 }
 
 /// What a node does with a log.
@@ -211,6 +208,11 @@ impl ClusterStatus {
 
     /// Why this node should not be asked at present. None: it can be.
     pub fn unready(&self) -> Option<String> {
+        if let Some(reason) = &self.no_room {
+            return Some(format!(
+                "the NATS servers have no room ({reason}): what is written waits until they have"
+            ));
+        }
         if self.unanswered >= CUT_OFF {
             let seconds = self.unanswered.as_secs();
             return Some(format!(
@@ -341,6 +343,9 @@ pub enum PeerError {
     /// No node has the log at present, and the request was not carried out.
     #[error("no node writes the log at present")]
     NoOwner,
+    /// There is no such log: that is known, and not only unknown.
+    #[error("there is no such log")]
+    NoLog,
     /// No answer came. The request may have been carried out.
     #[error("the node that writes the log did not answer")]
     Unanswered,
