@@ -319,7 +319,7 @@ impl<S: LogServer + Send> Opening<S> {
             last = self.bounds()?.last;
         }
         self.least = chain.link().number;
-        (self.owner, self.writer, self.writer_before) = (None, None, None);
+        (self.owner, self.writer) = (None, None);
         self.copied = first.position.saturating_sub(1);
         Ok(Some((self.copied, cut)))
     }
