@@ -33,6 +33,8 @@ struct Seen {
     revision: u64,
     /// Own beats that were written in a row while this one did not change.
     silent: u64,
+    /// Whether it was ever seen to change.
+    has_beaten: bool,
 }
 
 impl Beats {
@@ -90,11 +92,13 @@ impl Beats {
             let node = self.nodes.entry(name.clone()).or_insert(Seen {
                 revision,
                 silent: 0,
+                has_beaten: false,
             });
             if node.revision != revision {
                 *node = Seen {
                     revision,
                     silent: 0,
+                    has_beaten: true,
                 };
             }
         }
@@ -146,6 +150,14 @@ impl Beats {
             .iter()
             .filter(|(_, seen)| seen.silent < self.patience);
         live.map(|(name, _)| name)
+    }
+
+    /// Whether another node was seen to beat, and is not held for dead. A dead node is not held for dead by one
+    /// that has just begun to observe, but was not seen to beat either.
+    #[must_use]
+    pub fn is_beating(&self, node: &NodeName) -> bool {
+        let seen = self.nodes.get(node);
+        seen.is_some_and(|seen| seen.has_beaten && seen.silent < self.patience)
     }
 
     /// The other nodes that have a beat, also those that are held for dead.

@@ -62,6 +62,21 @@ fn a_node_is_dead_when_its_beat_stands_still_while_ours_goes_on() {
 }
 
 #[test]
+fn a_node_that_has_just_begun_to_observe_gives_no_log_back_to_a_dead_one() {
+    let mut beats = Beats::new();
+    for second in 0..SILENT_BEATS {
+        beats.observe(Some(&[(node("n2"), 5), (node("n3"), 10 + second)]));
+        assert!(!beats.is_beating(&node("n2")), "it has never beaten");
+        assert_eq!(beats.is_beating(&node("n3")), second > 0);
+    }
+    // As before: it may have been the servers that were silent.
+    assert_eq!(beats.live().count(), 2);
+    beats.observe(Some(&[(node("n2"), 6)]));
+    assert!(beats.is_beating(&node("n2")));
+    assert!(!beats.is_beating(&node("n3")), "it has ended");
+}
+
+#[test]
 fn a_patient_node_waits_for_longer_and_none_for_less_than_six_beats() {
     let theirs = claim("n2", Some("n2"), OTHER, 1);
     let claims_after = |patience: u64| {
