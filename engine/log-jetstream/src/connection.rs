@@ -15,6 +15,7 @@ use rejoin_cluster::NodeName;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -69,6 +70,8 @@ pub struct Connection {
     pub(crate) handle: Handle,
     /// Why streams take no messages: they, or a server's disk, are full. By the subject of the message.
     full: Arc<Mutex<BTreeMap<String, String>>>,
+    /// Whether all servers have said that they sync.
+    pub(crate) is_checked: Arc<AtomicBool>,
     _thread: Arc<RuntimeThread>,
 }
 
@@ -157,6 +160,7 @@ impl Connection {
             client,
             handle,
             full: Arc::default(),
+            is_checked: Arc::default(),
             _thread: thread,
         })
     }
