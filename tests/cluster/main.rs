@@ -15,6 +15,7 @@ mod servers;
 mod book;
 mod gates;
 mod logins;
+mod members;
 
 use serde_json::{Value, json};
 use server::{Server, directory, is_status_of, outcome, said};

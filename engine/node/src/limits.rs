@@ -54,6 +54,10 @@ pub const REOPEN: Duration = Duration::from_secs(1);
 /// How long the start waits for servers that don't answer.
 pub const START: Duration = Duration::from_secs(60);
 
+/// How often it is tried, with pauses, to take a node out of the cluster. An election of the servers' leader takes up
+/// to 10 seconds.
+pub const RETIRING: usize = 12;
+
 /// The pause before the next try of what servers did not answer at the start.
 pub const PAUSE: Duration = Duration::from_millis(50);
 

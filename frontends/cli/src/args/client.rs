@@ -734,7 +734,7 @@ Examples:
   rejoin wait 3 17 --timeout 1h && deploy
 ";
 
-/// Show the nodes of a cluster and their logs.
+/// Show the nodes of a cluster and their logs, or take one out.
 ///
 /// As the node sees them that is asked: which nodes live, which node writes which log and since which change
 /// of writers (its term), and how far its copies are. For admins.
@@ -756,12 +756,35 @@ pub(crate) enum ClusterCommand {
         #[arg(long)]
         json: bool,
     },
+
+    /// Take a node out of the cluster for good: its sessions stay with the others
+    ///
+    /// The node must have ended. Its name can't be used again. To replace a machine, start the new one with the
+    /// name of the old one instead.
+    Retire {
+        /// Name of the node
+        #[arg(value_parser = node_name)]
+        node: String,
+
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+/// A text that can be a node's name, and so a part of a path.
+fn node_name(text: &str) -> Result<String, String> {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    match !text.is_empty() && text.bytes().all(is_allowed) {
+        true => Ok(text.to_owned()),
+        false => Err("a node's name has lower-case letters, digits and `-`".to_owned()),
+    }
 }
 
 const CLUSTER_EXAMPLES: &str = "\
 Examples:
   rejoin cluster status
   rejoin cluster status --server http://127.0.0.1:8563 --json
+  rejoin cluster retire n3
 
 Exit status:
   0  the node that was asked is ready, or the server is alone

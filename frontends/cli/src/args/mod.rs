@@ -457,6 +457,13 @@ cluster status --insecure --json
   --token-file REJOIN_TOKEN_FILE
   --cacert REJOIN_CACERT
   --client-config REJOIN_CLIENT_CONFIG
+cluster retire <node> --insecure
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
 verify <directory> --server --insecure --json --salvage
   -l/--login REJOIN_LOGIN
   --password-file REJOIN_PASSWORD_FILE
