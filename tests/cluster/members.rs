@@ -2,7 +2,7 @@
 
 use crate::server::{Server, directory, outcome, said};
 use crate::servers::{Servers, Told};
-use crate::{arguments, body, get, until, writers};
+use crate::{arguments, body, events, get, until, writers};
 use serde_json::Value;
 
 /// The nodes that live, as one node sees them.
@@ -82,8 +82,8 @@ fn a_fourth_node_joins_and_what_was_the_third_ones_stays_when_it_is_retired() {
     // Its session is read, used and closed, wherever that is asked.
     let session = format!("/sessions/{of_third}");
     for node in [&all[0], &all[1], &all[3]] {
-        let output = body(node, &format!("{session}/output"));
-        assert!(output.contains("before it went"), "{output}");
+        let ran = |event: &Value| event["statement"] == "echo before it went";
+        assert!(events(node, &of_third).iter().any(ran));
         assert_eq!(body(node, "/readyz"), "ready\n");
         assert_eq!(nodes(node), ["n1", "n2", "n4"]);
     }

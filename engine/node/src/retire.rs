@@ -29,6 +29,7 @@ pub(crate) fn retire(shared: &Shared, name: &str) -> Result<RetiredNode, RetireE
         if let Some(retired) = try_retire(&mut entries, &node) {
             let retired = retired.ok_or_else(unknown)?;
             delete_beat(&mut entries, &node);
+            tracing::info!(%node, log = retired.log, "took a node out of the cluster");
             return Ok(retired);
         }
         shared.surroundings.sleep(REOPEN);

@@ -30,13 +30,6 @@ impl Native {
         }
         let node = http.param("node").unwrap_or_default();
         let retired = self.engine.retire(node).await.map_err(Fault::Retire)?;
-        let account = caller.name().map_or("-", |name| &**name);
-        tracing::info!(
-            node,
-            log = retired.log,
-            account,
-            "took a node out of the cluster"
-        );
         Ok(ok(&json!({
             "node": node,
             "log": retired.log,

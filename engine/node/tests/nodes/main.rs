@@ -287,24 +287,16 @@ fn a_node_gets_its_home_again_and_a_seventeenth_node_is_refused() {
     }
     let again = Membership::join(settings(&servers, "n7", directory.path())).unwrap();
     assert_eq!(again.numbering.log(), 7);
-    let refused = Membership::join(settings(&servers, "n16", directory.path()));
-    assert!(matches!(refused, Err(JoinError::Full { .. })));
-}
-
-#[test]
-fn the_seventeenth_name_and_a_retired_one_are_refused_and_the_sentence_says_what_to_do() {
-    let servers = Servers::start(1, Told::USUAL);
-    let directory = tempfile::tempdir().unwrap();
-    let join = |name: &str| Membership::join(settings(&servers, name, directory.path()));
-    for number in 1..=16 {
-        join(&format!("n{number}")).unwrap();
-    }
-    let full = join("n17").unwrap_err();
-    assert!(matches!(full, JoinError::Full { .. }), "{full}");
-    let said = full.to_string();
-    assert!(said.contains("16 nodes") && said.contains("n17"), "{said}");
-    assert!(said.contains("name of a node that is gone"), "{said}");
     // A machine that is replaced has its name and no directory.
-    let again = settings(&servers, "n5", &directory.path().join("new"));
-    assert_eq!(Membership::join(again).unwrap().membership.status().home, 4);
+    let elsewhere = directory.path().join("elsewhere");
+    let replaced = Membership::join(settings(&servers, "n5", &elsewhere)).unwrap();
+    assert_eq!(replaced.numbering.log(), 5);
+    let refused = Membership::join(settings(&servers, "n16", directory.path()));
+    let refused = refused.unwrap_err();
+    assert!(matches!(refused, JoinError::Full { .. }), "{refused}");
+    let said = refused.to_string();
+    assert!(
+        said.contains("has had 16 nodes") && said.contains("name of a node that is gone"),
+        "{said}"
+    );
 }
