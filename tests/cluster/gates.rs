@@ -107,13 +107,13 @@ fn a_node_and_a_server_that_is_alone_do_not_share_a_directory() {
     let flags: Vec<_> = one.iter().map(String::as_str).collect();
     let mut server = Server::start(&node, &flags);
     let mut line = String::new();
-    std::io::BufRead::read_line(&mut server.out, &mut line).unwrap();
+    BufRead::read_line(&mut server.out, &mut line).unwrap();
     assert_eq!(
         line,
         "Node n1 of cluster rejoin: writes log 0 (term 1), and there is no other log yet\n"
     );
     let mut line = String::new();
-    std::io::BufRead::read_line(&mut server.out, &mut line).unwrap();
+    BufRead::read_line(&mut server.out, &mut line).unwrap();
     assert_says(&line, &["One server", "for tests only"]);
     assert_says(&refused(&node, &one), &["in use"]);
     let keep = with(one.clone(), &["--jobs-at-exit", "keep"]);

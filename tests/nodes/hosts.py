@@ -224,6 +224,15 @@ class Hosts:
             self.wait(f"{node.name} is ready", lambda: self.is_ready(node), 60)
         self.wait("each node knows all logs", lambda: all(len(self.writers(node)) == len(self.nodes) for node in self.nodes))
 
+    def revive(self):
+        """As a service manager: a program that has ended by itself is started again. Those are returned by name,
+        with their exit codes."""
+        ended = [part for part in self.parts if not part.is_down and part.process and part.process.poll() is not None]
+        codes = {part.name: part.process.returncode for part in ended}
+        for part in ended:
+            part.start()
+        return codes
+
     def is_healthy(self, server):
         try:
             return server.ask("GET", "/healthz", timeout=2).status == 200

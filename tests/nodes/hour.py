@@ -516,12 +516,9 @@ class Nemesis:
             undo()
 
     def revive(self):
-        """As a service manager: a program that has ended by itself is started again."""
-        for part in self.hosts.parts:
-            if not part.is_down and part.process and part.process.poll() is not None:
-                say(f"{part.name} has ended by itself with {part.process.poll()}")
-                self.run.history.count(f"{part.kind} ended by itself")
-                part.start()
+        for name, code in self.hosts.revive().items():
+            say(f"{name} has ended by itself with {code}")
+            self.run.history.count(f"{name[0]} ended by itself")
 
 
 def events_of(node, session):

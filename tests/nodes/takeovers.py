@@ -77,7 +77,7 @@ def one(hosts, way):
     for part in touched:
         part.go_on() if way.startswith("SIGSTOP") else part.start()
     begun = time.monotonic()
-    hosts.wait("it is as before", lambda: all(map(hosts.is_healthy, hosts.servers)) and all(
+    hosts.wait("it is as before", lambda: (hosts.revive(), True)[1] and all(map(hosts.is_healthy, hosts.servers)) and all(
         hosts.is_ready(node) and hosts.writers(node).get(0, ("", 0))[0] == "n1" for node in hosts.nodes), 180)
     back = time.monotonic() - begun
     return first - struck, longest, after[1] - term, refused, back

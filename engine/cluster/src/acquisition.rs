@@ -310,6 +310,15 @@ impl Held {
         (!messages.is_empty()).then(|| Publication::new(self.end.number, messages))
     }
 
+    /// The publication of a batch without records: once it is stored, no other node had taken the log when it
+    /// was begun. The stream's end can't say that: a server that was the leader, and is cut off from the others,
+    /// answers with the end that it knows for half a minute.
+    #[must_use]
+    pub fn confirm(&self) -> Publication {
+        let message = self.next(MessageKind::Batch, self.end);
+        Publication::new(self.end.number, vec![message.encode()])
+    }
+
     /// The publication of the message that lets the log go.
     #[must_use]
     pub fn let_go(&self) -> Publication {

@@ -226,18 +226,10 @@ impl<S: LogServer + Send> Log for StreamLog<S> {
 
     fn confirm(&mut self) -> Result<(), AppendError> {
         self.check()?;
-        let own = self.held.end().number;
-        loop {
-            match self.server.bounds() {
-                Some(bounds) if bounds.last <= own => return Ok(()),
-                Some(_) => return Err(self.fence(None)),
-                None if self.stop.load(Ordering::Acquire) => {
-                    let why = "stopped while the servers did not answer";
-                    return Err(self.fail(io::Error::other(why)));
-                }
-                None => self.server.pause(PAUSE),
-            }
-        }
+        let mut publication = self.held.confirm();
+        self.publish(&mut publication)?;
+        self.held.stored(&publication);
+        Ok(())
     }
 
     fn reader(&self) -> Arc<dyn LogReader> {

@@ -63,3 +63,12 @@ pub const PAUSE: Duration = Duration::from_millis(50);
 
 /// How often something that waits looks whether the node leaves.
 pub const LOOK: Duration = Duration::from_millis(20);
+
+/// Seconds between two rounds of purging the stream of a log that this node writes.
+pub const PURGE_EVERY: u64 = 30;
+
+/// How long such a round waits for the log to say what is kept.
+pub const PURGE_ANSWER: Duration = Duration::from_secs(1);
+
+/// How long the removal of a copy waits until its compactor has ended.
+pub const DISCARD: Duration = Duration::from_secs(30);

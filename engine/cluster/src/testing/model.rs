@@ -89,6 +89,8 @@ pub struct Model {
     in_flight: Vec<InFlight>,
     /// Clients that are cut off, until when.
     cut: BTreeMap<usize, u64>,
+    /// The ends of streams that a client is answered with.
+    old_ends: BTreeMap<(usize, u8), Bounds>,
     vices: Vices,
 }
 
@@ -154,6 +156,7 @@ impl Model {
             store_leader_at: 0,
             in_flight: Vec::new(),
             cut: BTreeMap::new(),
+            old_ends: BTreeMap::new(),
             vices: Vices::default(),
         }
     }
@@ -236,6 +239,13 @@ impl Model {
     /// Cuts a client off until a time in milliseconds.
     pub fn cut(&mut self, client: usize, until: u64) {
         self.cut.insert(client, until);
+    }
+
+    /// Answers a client with the end that a stream has now, whatever is stored later: its server was the leader,
+    /// is cut off from the others, and does not know it yet.
+    pub fn keep_end(&mut self, client: usize, log: u8) {
+        let end = self.readable(log);
+        self.old_ends.insert((client, log), end);
     }
 
     /// Whether some replica has lost this message.
@@ -408,7 +418,8 @@ impl Model {
         if self.is_cut(client) || self.fate(leader_at) != Fate::Done {
             return None;
         }
-        Some(self.readable(log))
+        let readable = self.readable(log);
+        Some(*self.old_ends.get(&(client, log)).unwrap_or(&readable))
     }
 
     fn tail(&mut self, log: u8, client: usize, from: u64) -> Option<Vec<(u64, Vec<u8>)>> {

@@ -1,5 +1,9 @@
 //! The log on the model of a message server: the suite for all logs, and what a copy may be like.
 
+mod purge;
+#[path = "../story/mod.rs"]
+mod story;
+
 use rejoin_cluster::testing::{Model, ModelClient, Network};
 use rejoin_cluster::{NodeName, Process};
 use rejoin_core::{Sequence, SessionId};
@@ -206,6 +210,8 @@ fn a_log_that_another_node_has_is_taken_only_when_that_is_said_and_fences_it() {
     second.confirm().unwrap();
     second.append(&[record(1, 3)]).unwrap();
     second.confirm().unwrap();
+    second.confirm().unwrap();
+    second.append(&[record(1, 4)]).unwrap();
     for _ in 0..2 {
         let Err(AppendError::Fenced(error)) = first.append(&[record(1, 3)]) else {
             panic!("the former owner could append");
@@ -220,7 +226,28 @@ fn a_log_that_another_node_has_is_taken_only_when_that_is_said_and_fences_it() {
     let third = options(3, 3)
         .open_unfolded(client(&model, 3), empty())
         .unwrap();
-    assert_eq!((read(&third, 1), third.term()), (up_to(3), 3));
+    assert_eq!((read(&third, 1), third.term()), (up_to(4), 3));
+}
+
+#[test]
+fn a_former_owner_confirms_nothing_although_a_server_says_that_its_log_has_the_same_end() {
+    let model = model(9, Network::CALM);
+    let mut first = open(&model, &SimulatedDisk::new(), 1).unwrap();
+    first.append(&[record(1, 1)]).unwrap();
+    // Its server was the leader, and is cut off from the others.
+    model.lock().unwrap().keep_end(1, 1);
+    let take = StreamOptions {
+        take: true,
+        ..options(2, 2)
+    };
+    let copied = copy(&SimulatedDisk::new());
+    let mut second = take.open_unfolded(client(&model, 2), copied).unwrap();
+    second.append(&[record(1, 2)]).unwrap();
+    let confirmed = first.confirm();
+    assert!(
+        matches!(confirmed, Err(AppendError::Fenced(_))),
+        "{confirmed:?}"
+    );
 }
 
 #[test]

@@ -225,7 +225,7 @@ fn the_log_of_a_silent_node_is_taken_its_jobs_are_lost_and_it_goes_on_as_a_reade
         let events = up_to_end(&there, job).await;
         let lost = |event: &Event| {
             matches!(event, Event::JobFinished { outcome: Outcome::Lost, message: Some(why), .. }
-                if why.contains("another node goes on"))
+                if why.contains("was taken over"))
         };
         assert!(events.iter().any(lost), "{events:?}");
         let next = there.run("echo next").await.unwrap().job;

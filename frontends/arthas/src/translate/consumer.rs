@@ -28,6 +28,7 @@ pub(crate) fn is_visible(record: &Record) -> bool {
         | Event::ConsumerJoined { .. }
         | Event::ConsumerLeft { .. }
         | Event::StatementRefused { .. }
+        | Event::SessionTakenOver { .. }
         | Event::RecordsLost { .. }
         | Event::SessionClosed { .. } => true,
         Event::JobSubmitted { mode, .. } | Event::JobFinished { mode, .. } => {
@@ -35,7 +36,6 @@ pub(crate) fn is_visible(record: &Record) -> bool {
         }
         Event::ResultEmitted { mode, .. } => mode.visibility == Visibility::Session,
         Event::SessionResumed
-        | Event::SessionTakenOver { .. }
         | Event::SessionTouched { .. }
         | Event::UserSet { .. }
         | Event::SessionDescribed { .. }
@@ -153,6 +153,11 @@ impl ConsumerView<'_> {
                     LossCause::Retention { .. } => removed_message(record),
                 });
             }
+            Event::SessionTakenOver { by } => results.message(&format!(
+                "node {} took this session over in term {}; the directory and the variables of its shell did not \
+                 follow.",
+                by.node, by.term
+            )),
             Event::ConsumerLeft {
                 consumer,
                 cause: LeaveCause::Expired,

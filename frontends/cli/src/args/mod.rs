@@ -326,6 +326,8 @@ serve --read-only
   --cluster-password-file REJOIN_CLUSTER_PASSWORD_FILE
   --cluster-token-file REJOIN_CLUSTER_TOKEN_FILE
   --cluster-cacert REJOIN_CLUSTER_CACERT
+  --cluster-take-over-after REJOIN_CLUSTER_TAKE_OVER_AFTER
+  --cluster-stop-jobs-without-log REJOIN_CLUSTER_STOP_JOBS_WITHOUT_LOG
 run <command> -s/--session -k/--keep -d/--detach -t/--terminal -T/--no-terminal -i/--input -n/--no-input --timeout --leftover-processes --user --service --reconnect-for --json --notify -v/--verbose --insecure
   --prefix-key REJOIN_PREFIX_KEY
   --server REJOIN_SERVER

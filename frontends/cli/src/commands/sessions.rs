@@ -74,6 +74,12 @@ pub(crate) fn show(args: &ShowArgs) -> Result<(), ClientError> {
     field("state", &state);
     if session["homeNode"].is_string() {
         field("node", &node(&session));
+        if text(&session, "node") != text(&session, "homeNode") {
+            field(
+                "",
+                "the directory and the variables of its shell did not follow",
+            );
+        }
     }
     for name in ["user", "service", "remote"] {
         if let Some(value) = session[name].as_str() {

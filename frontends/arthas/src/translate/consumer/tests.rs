@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::translate::{End, JobResults};
-use rejoin_engine::{InterruptCause, JobId, Outcome, Server, SessionId, SessionNumber, Timestamp};
+use rejoin_engine::{
+    InterruptCause, JobId, NodeTerm, Outcome, Server, SessionId, SessionNumber, Timestamp,
+};
 use std::time::Duration;
 
 const WELCOME: &str = concat!(
@@ -284,6 +286,21 @@ fn a_session_closed_as_idle_shows_a_message_and_one_closed_by_request_does_not()
         array(&[r#"{"jobId":0,"message":"session is inactive for a while.","type":"message"}"#])
     );
     assert_eq!(shown(1, 2, &closed(CloseCause::Requested)), array(&[]));
+}
+
+#[test]
+fn a_session_that_another_node_took_over_says_what_did_not_follow() {
+    let by = NodeTerm {
+        node: "n2".into(),
+        term: 7,
+    };
+    let taken = session([Event::SessionTakenOver { by: by.into() }]);
+    assert!(is_visible(records(taken.clone()).last().unwrap()));
+    let message = concat!(
+        r#"{"jobId":0,"message":"node n2 took this session over in term 7; the directory and the variables of "#,
+        r#"its shell did not follow.","type":"message"}"#
+    );
+    assert_eq!(shown(1, 2, &taken), array(&[message]));
 }
 
 #[test]

@@ -38,6 +38,7 @@ pub(super) async fn join(
         ));
     }
     let logs = settings.data().join(LOGS);
+    tracing::info!(cluster = %node.cluster, node = %node.node, "joins the cluster");
     let NodeSettings {
         connection,
         cluster,
