@@ -328,7 +328,7 @@ impl Driver {
             let is_retired = claim.as_ref().is_some_and(|claim| claim.retired);
             let is_taken = claim.is_some_and(|claim| claim.term > term);
             let is_home = *home == self.shared.member.node;
-            let is_lent = !is_home && !is_retired && self.is_alive(home);
+            let is_lent = !is_home && !is_retired && lock(&self.shared.beats).is_beating(home);
             if is_taken {
                 self.note_fenced();
             }
@@ -355,10 +355,6 @@ impl Driver {
         self.shared.note(self.log, |status| {
             status.fenced = status.fenced.saturating_add(1);
         });
-    }
-
-    fn is_alive(&self, node: &NodeName) -> bool {
-        lock(&self.shared.beats).live().any(|live| live == node)
     }
 
     fn is_busy(&self) -> bool {
