@@ -16,6 +16,7 @@ mod book;
 mod gates;
 mod logins;
 mod operators;
+mod restore;
 
 use serde_json::{Value, json};
 use server::{Server, directory, is_status_of, outcome, said};

@@ -59,3 +59,6 @@ pub const PAUSE: Duration = Duration::from_millis(50);
 
 /// How often something that waits looks whether the node leaves.
 pub const LOOK: Duration = Duration::from_millis(20);
+
+/// Records that are appended at once when a log is made again from a copy.
+pub const RESTORE_BATCH: usize = 256;

@@ -1,7 +1,7 @@
 //! `rejoin cluster status`: the nodes of a cluster and their logs, as one of them sees them.
 
 use super::sessions::print;
-use crate::args::{ClusterArgs, ClusterCommand};
+use crate::args::ServerArgs;
 use crate::client::ClientError;
 use crate::client::api::Api;
 use crate::client::table::{harmless, table};
@@ -12,11 +12,10 @@ use std::process::ExitCode;
 /// The exit status where the node that was asked is cut off or behind.
 const NOT_READY: u8 = 1;
 
-pub(crate) fn run(args: &ClusterArgs) -> Result<ExitCode, ClientError> {
-    let ClusterCommand::Status { server, json } = &args.ask;
+pub(crate) fn status(server: &ServerArgs, json: bool) -> Result<ExitCode, ClientError> {
     let status = Api::new(server)?.get("/cluster")?;
     let not_ready = status["notReady"].as_str();
-    if *json {
+    if json {
         print(&format!("{status}\n"))?;
     } else {
         if status["cluster"].is_null() {
