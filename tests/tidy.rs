@@ -12,7 +12,7 @@ const EDGES: [(&str, &[&str]); 24] = [
     ("rejoin-core", &[]),
     ("rejoin-metrics", &[]),
     ("rejoin-log", &["rejoin-core", "rejoin-metrics"]),
-    ("rejoin-cluster", &["rejoin-log"]),
+    ("rejoin-cluster", &["rejoin-core", "rejoin-log"]),
     (
         "rejoin-log-jetstream",
         &["rejoin-core", "rejoin-log", "rejoin-cluster"],

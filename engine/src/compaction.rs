@@ -10,8 +10,15 @@ const MIN_BYTES: u64 = 1024 * 1024;
 
 /// Compacts until the log is closed.
 pub(crate) fn start(compactor: Compactor, runtime: &Arc<dyn Runtime>) {
-    let work = async move { compactor.run(MIN_BYTES, log) };
+    let work = async move { compact(compactor) };
     runtime.spawn_dedicated("rejoin-compact", Box::pin(work));
+}
+
+/// Compacts a log until it is closed or dropped, and says in the program's log what it did. Blocks its
+/// thread. For a log that the program has opened itself, as the copy of a log of several nodes: an
+/// engine compacts the log that it opens.
+pub fn compact(compactor: Compactor) {
+    compactor.run(MIN_BYTES, log);
 }
 
 fn log(outcome: Result<CompactionStats, OpenError>) {

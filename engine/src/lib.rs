@@ -99,6 +99,7 @@ mod viewers;
 
 pub use builder::{EngineBuilder, HomeLog};
 pub use clock::LogClocks;
+pub use compaction::compact;
 pub use config::Config;
 pub use endings::Endings;
 pub use engine::Engine;

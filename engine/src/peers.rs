@@ -66,6 +66,8 @@ pub struct ClusterStatus {
     pub node: Arc<str>,
     /// The number of the log that belongs to it.
     pub home: u8,
+    /// What the servers say if they have no room for what this node writes, which waits then.
+    pub no_room: Option<String>,
     /// How long the servers have not answered this node's beats, one a second.
     pub unanswered: Duration,
     /// All nodes that are known, this one included.
@@ -156,6 +158,8 @@ pub struct LogStatus {
     pub fenced: u64,
     /// Why it can't be followed, if it can't.
     pub fault: Option<String>,
+    /// How many bytes its stream has at each server, as this node last saw. None: it has not looked yet.
+    pub stream_bytes: Option<u64>,
 }
 
 /// What a node does with a log.
@@ -211,6 +215,11 @@ impl ClusterStatus {
 
     /// Why this node should not be asked at present. None: it can be.
     pub fn unready(&self) -> Option<String> {
+        if let Some(reason) = &self.no_room {
+            return Some(format!(
+                "the NATS servers have no room ({reason}): what is written waits until they have"
+            ));
+        }
         if self.unanswered >= CUT_OFF {
             let seconds = self.unanswered.as_secs();
             return Some(format!(

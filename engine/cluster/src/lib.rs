@@ -34,6 +34,7 @@ mod entries;
 pub mod limits;
 mod message;
 mod publication;
+mod purge;
 mod release;
 mod server;
 pub mod testing;
@@ -45,5 +46,6 @@ pub use claim::{Claim, NodeName, NodeNameError, Process, claim_key, node_key, sh
 pub use entries::{CLUSTER_KEY, ClusterEntry, NodeEntry};
 pub use message::{Announcement, HEAD_BYTES, Message, MessageFault, MessageKind, split_batch};
 pub use publication::{Publication, PublishVerdict};
+pub use purge::{Purged, Purging};
 pub use release::{Release, Released};
 pub use server::{Appended, Bounds, Entry, Got, LogServer, Progress, Written};

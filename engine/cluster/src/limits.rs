@@ -21,3 +21,6 @@ pub const NODES: usize = 64;
 
 /// Bytes of a claim in the key-value store; a longer one is not read.
 pub const CLAIM_BYTES: usize = 4 * 1024;
+
+/// How often a round of purging asks for messages that it looks at.
+pub const PURGE_READS: usize = 4;

@@ -27,6 +27,11 @@ pub trait LogServer {
     /// Removes all messages before sequence `before`, which is not after the last one. False: it is unknown whether it did.
     fn purge(&mut self, before: u64) -> bool;
 
+    /// How many bytes the stream has at its leader. None: there was no answer, or the server can't say.
+    fn size(&mut self) -> Option<u64> {
+        None
+    }
+
     /// The names of all nodes that have written a beat, with the revisions of their last ones, as
     /// the leader knows them.
     fn beats(&mut self) -> Option<Vec<(NodeName, u64)>>;
@@ -64,6 +69,10 @@ impl<S: LogServer + ?Sized> LogServer for Box<S> {
 
     fn purge(&mut self, before: u64) -> bool {
         (**self).purge(before)
+    }
+
+    fn size(&mut self) -> Option<u64> {
+        (**self).size()
     }
 
     fn beats(&mut self) -> Option<Vec<(NodeName, u64)>> {

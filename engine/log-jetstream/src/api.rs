@@ -14,6 +14,9 @@ pub(crate) const WRONG_LAST: [u32; 2] = [10_071, 10_164];
 /// The message is too large, a batch is too large, or the stream does not accept batches.
 pub(crate) const NEVER_STORED: [u32; 3] = [10_054, 10_199, 10_174];
 
+/// A server's storage, the account's, or the stream is full.
+pub(crate) const NO_ROOM: [u32; 3] = [10_023, 10_047, 10_077];
+
 #[derive(Debug, Deserialize)]
 pub(crate) struct ApiError {
     #[serde(default)]
@@ -42,6 +45,8 @@ pub(crate) struct StreamAnswer {
 pub(crate) struct StreamState {
     pub(crate) first_seq: u64,
     pub(crate) last_seq: u64,
+    #[serde(default)]
+    pub(crate) bytes: u64,
     #[serde(default)]
     pub(crate) subjects: BTreeMap<String, u64>,
 }

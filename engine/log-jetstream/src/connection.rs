@@ -12,10 +12,11 @@ use futures::StreamExt;
 use futures::channel::oneshot as answers;
 use futures::future::BoxFuture;
 use rejoin_cluster::NodeName;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
@@ -66,6 +67,8 @@ pub struct ConnectionSettings {
 pub struct Connection {
     pub(crate) client: Client,
     pub(crate) handle: Handle,
+    /// Why streams take no messages: they, or a server's disk, are full. By the subject of the message.
+    full: Arc<Mutex<BTreeMap<String, String>>>,
     _thread: Arc<RuntimeThread>,
 }
 
@@ -157,8 +160,36 @@ impl Connection {
         Ok(Self {
             client,
             handle,
+            full: Arc::default(),
             _thread: thread,
         })
+    }
+
+    /// Notes that a message was stored, or that it was not, because there is no room.
+    pub(crate) fn note_room(&self, subject: &str, refused: Option<&str>) {
+        let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        match refused {
+            Some(reason) if !full.contains_key(subject) => {
+                tracing::error!(
+                    subject,
+                    reason,
+                    "the NATS servers have no room: what is written waits until they have"
+                );
+                full.insert(subject.to_owned(), reason.to_owned());
+            }
+            Some(_) => {}
+            None if full.remove(subject).is_some() => {
+                tracing::info!(subject, "the NATS servers have room again");
+            }
+            None => {}
+        }
+    }
+
+    /// What the servers have said if they have no room for messages. None: all that was sent last was stored.
+    #[must_use]
+    pub fn no_room(&self) -> Option<String> {
+        let full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        full.values().next().cloned()
     }
 
     /// Asks the node that has log `log` of a cluster since `term`, and waits for its answer, `patience` at
@@ -257,16 +288,18 @@ impl Connection {
         Ok(Answering { _stop: stop })
     }
 
-    /// The sequence of the last message in the stream of a log. None: the servers did not answer.
+    /// The sequence of the last message in the stream of a log, and how many bytes the stream has at its
+    /// leader. None: the servers did not answer.
     #[must_use]
-    pub fn last_sequence(&self, cluster: &NodeName, log: u8) -> Option<u64> {
+    pub fn stream_end(&self, cluster: &NodeName, log: u8) -> Option<(u64, u64)> {
         let stream = stream_name(cluster, log);
         let asked = self
             .client
             .send_request(format!("$JS.API.STREAM.INFO.{stream}"), Request::new());
         let answer = self.handle.block_on(asked).ok()?;
         let answer: StreamAnswer = serde_json::from_slice(&answer.payload).ok()?;
-        Some(answer.state?.last_seq)
+        let state = answer.state?;
+        Some((state.last_seq, state.bytes))
     }
 
     /// Notices that something is about to be appended to the stream of a log, by any node.

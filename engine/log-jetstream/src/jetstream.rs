@@ -4,15 +4,15 @@
 //! or until it has waited long enough.
 
 use crate::api::{
-    MessageAnswer, NEVER_STORED, NO_MESSAGE, NO_STREAM, NOT_REPLICATED, PublishAnswer,
+    MessageAnswer, NEVER_STORED, NO_MESSAGE, NO_ROOM, NO_STREAM, NOT_REPLICATED, PublishAnswer,
     StreamAnswer, StreamConfig, StreamState, WRONG_LAST,
 };
 use crate::connection::{Connection, ConnectionSettings, bucket, log_subject, stream_name};
 use crate::gates::{ServerFault, SyncProof, check_stream, check_sync};
 use crate::limits::{ANSWER, CUT_OFF, OPENING, REPLICAS_ASKED, TAIL_BYTES, TAIL_MESSAGES};
 use crate::patience::Patience;
-use async_nats::client::RequestErrorKind;
-use async_nats::{Client, HeaderMap, Request};
+use async_nats::client::{RequestError, RequestErrorKind};
+use async_nats::{Client, HeaderMap, Message, Request};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt;
@@ -265,8 +265,20 @@ impl JetStream {
         let request = Request::new()
             .headers(headers)
             .payload(payload.to_vec().into());
-        let sent = self.client.send_request(subject, request);
-        match self.handle.block_on(sent) {
+        let sent = self.client.send_request(subject.clone(), request);
+        let published = Self::published(self.handle.block_on(sent));
+        match &published {
+            Published::Stored(_) => self.connection.note_room(&subject, None),
+            Published::Error(code, reason) if NO_ROOM.contains(code) => {
+                self.connection.note_room(&subject, Some(reason));
+            }
+            _ => {}
+        }
+        published
+    }
+
+    fn published(answer: Result<Message, RequestError>) -> Published {
+        match answer {
             Ok(answer) => match serde_json::from_slice::<PublishAnswer>(&answer.payload) {
                 Ok(PublishAnswer {
                     error: Some(error), ..
@@ -466,6 +478,10 @@ impl LogServer for JetStream {
         let answer: Option<StreamAnswer> =
             self.api(&format!("STREAM.PURGE.{}", self.stream), &body);
         answer.is_some_and(|answer| answer.error.is_none())
+    }
+
+    fn size(&mut self) -> Option<u64> {
+        self.state(&self.stream, None).map(|state| state.bytes)
     }
 
     fn beats(&mut self) -> Option<Vec<(NodeName, u64)>> {

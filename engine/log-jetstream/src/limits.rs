@@ -24,6 +24,9 @@ pub(crate) const ANSWERS_AT_ONCE: usize = 1_024;
 /// How long opening waits for servers that don't answer. Electing a leader takes up to 10 seconds.
 pub(crate) const OPENING: Duration = Duration::from_secs(60);
 
+/// How long opening waits for a leader that knows of less than the copy has, before it holds that for lost.
+pub(crate) const LAG: Duration = Duration::from_secs(2);
+
 /// How long closing tries to let the log go. Another node then takes it when this one's beat stops.
 pub(crate) const CLOSING: Duration = Duration::from_secs(15);
 

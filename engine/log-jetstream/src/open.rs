@@ -2,7 +2,7 @@
 //! have.
 
 use crate::follower::Follower;
-use crate::limits::OPENING;
+use crate::limits::{LAG, OPENING};
 use crate::log::StreamLog;
 use crate::patience::Patience;
 use rejoin_cluster::{
@@ -10,9 +10,10 @@ use rejoin_cluster::{
     LogServer, Message, MessageKind, NodeName, Process, Progress, StreamDamage, claim_key,
     should_claim,
 };
-use rejoin_core::{Record, Sequence};
+use rejoin_core::{Record, Sequence, SessionId};
 use rejoin_log::segment::{CatchUpError, LogId, Opened, decode_frames};
 use rejoin_log::{LogReader, ReadError, ReadLimit, SegmentLog};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// How to open a log in a stream.
@@ -77,15 +78,16 @@ pub enum StreamOpenError {
         /// The identity of the stream.
         stream: LogId,
     },
-    /// The stream no longer has the records that follow the copy.
+    /// The stream no longer has what follows the copy, because all of its sessions were removed, and those
+    /// of the copy, too. An empty copy can be opened instead.
     #[error(
-        "the stream begins at record {stream}, and the copy on this machine ends before it, at {copy}"
+        "the stream begins at message {first}, and the copy on this machine needs message {wanted}"
     )]
     Purged {
-        /// The last record in the copy.
-        copy: u64,
-        /// The first record in the stream.
-        stream: u64,
+        /// The message that follows the copy.
+        wanted: u64,
+        /// The first message in the stream.
+        first: u64,
     },
     /// The servers refuse to store messages.
     #[error("the servers refuse the log: {0}")]
@@ -172,6 +174,10 @@ impl StreamOptions {
         let (id, next) = (copy.log().id(), copy.log().next_position());
         let reader = rejoin_log::Log::reader(copy.log());
         let mut opening = Opening::new(self, server, reader, next);
+        let copy = match opening.purged(id)? {
+            Some((records, cut)) => copy.skip_removed(records, &cut)?,
+            None => copy,
+        };
         let mut opened = Some(copy);
         let end = read(&mut opening, id, &mut |records| {
             if let Some(before) = opened.take() {
@@ -193,12 +199,19 @@ impl StreamOptions {
         let (id, next) = (copy.id(), copy.next_position());
         let reader = rejoin_log::Log::reader(&copy);
         let mut opening = Opening::new(self, server, reader, next);
+        if let Some((records, cut)) = opening.purged(id)? {
+            copy.skip_removed(records, &cut)
+                .map_err(CatchUpError::from)?;
+        }
         let end = read(&mut opening, id, &mut |records| {
             Ok(rejoin_log::Log::append(&mut copy, records)?)
         })?;
         Ok((opening, end, copy))
     }
 }
+
+/// How many records were purged, and of which sessions the first ones, each with the first that was not.
+type Purge = (u64, Vec<(SessionId, Sequence)>);
 
 pub(crate) type Take<'a> = &'a mut dyn FnMut(&[Arc<Record>]) -> Result<(), CatchUpError>;
 
@@ -209,6 +222,8 @@ pub(crate) struct Opening<S> {
     copy: Arc<dyn LogReader>,
     /// The last position in the copy as it was found.
     copied: u64,
+    /// The last message that was read before, to know what was purged.
+    least: u64,
     patience: Patience,
     /// The parts of a batch that goes on in the next message, and the position of its first record.
     parts: Vec<u8>,
@@ -234,6 +249,7 @@ impl<S: LogServer + Send> Opening<S> {
             server,
             copy,
             copied: next_position.saturating_sub(1),
+            least: 0,
             patience,
             parts: Vec::new(),
             parts_position: 0,
@@ -249,15 +265,86 @@ impl<S: LogServer + Send> Opening<S> {
         self.take_log(&mut chain, take, None)
     }
 
-    /// Reads all that the stream has now.
-    fn read_up(&mut self, copy: LogId, take: Take<'_>) -> Result<Chain, StreamOpenError> {
+    fn check_identity(&self, copy: LogId) -> Result<(), StreamOpenError> {
         let stream = self.options.log;
-        if copy != stream {
-            return Err(StreamOpenError::OtherLog { copy, stream });
+        match copy == stream {
+            true => Ok(()),
+            false => Err(StreamOpenError::OtherLog { copy, stream }),
+        }
+    }
+
+    /// If the copy is empty, and the beginning of the stream was purged: how many records that was, and of
+    /// which sessions the first records were among them and others not, with the first of these. All of those
+    /// are removed, as a later record says: no message is purged that has records of other sessions.
+    ///
+    /// Reads the whole stream once more.
+    fn purged(&mut self, copy: LogId) -> Result<Option<Purge>, StreamOpenError> {
+        self.check_identity(copy)?;
+        if self.copied > 0 {
+            return Ok(None);
         }
         let bounds = self.bounds()?;
-        let mut chain = self.behind_copy(bounds)?;
-        self.catch_up(&mut chain, bounds.last, take)?;
+        if bounds.first <= 1 || bounds.last < bounds.first {
+            return Ok(None);
+        }
+        let (first, _) = self.message(bounds.first)?;
+        if first.position <= 1 {
+            return Ok(None);
+        }
+        let (mut seen, mut cut) = (BTreeSet::new(), Vec::new());
+        // Of which the record of the removal was not read yet.
+        let mut open = BTreeSet::new();
+        let mut chain = Chain::after_purge(self.options.log, bounds.first);
+        let mut last = bounds.last;
+        loop {
+            self.catch_up(&mut chain, last, &mut |records| {
+                for record in records {
+                    let session = record.session;
+                    let is_first = seen.insert(session);
+                    if record.is_removal() {
+                        open.remove(&session);
+                    } else if is_first && record.sequence > Sequence(1) {
+                        cut.push((session, record.sequence));
+                        open.insert(session);
+                    }
+                }
+                Ok(())
+            })?;
+            let Some(session) = open.first() else {
+                break;
+            };
+            // It may be there, and not be readable yet.
+            if !self.patience.pause(&mut self.server) {
+                let sequence = bounds.first;
+                let reason = format!(
+                    "the messages before it were purged, although session {session} is not removed, and \
+                     began there"
+                );
+                return Err(StreamDamage { sequence, reason }.into());
+            }
+            last = self.bounds()?.last;
+        }
+        self.least = chain.link().number;
+        (self.owner, self.writer, self.writer_before) = (None, None, None);
+        self.copied = first.position.saturating_sub(1);
+        Ok(Some((self.copied, cut)))
+    }
+
+    /// Reads all that the stream has now.
+    fn read_up(&mut self, copy: LogId, take: Take<'_>) -> Result<Chain, StreamOpenError> {
+        self.check_identity(copy)?;
+        let lag = Patience::of(LAG, &self.server);
+        let (bounds, mut chain) = loop {
+            let bounds = self.bounds()?;
+            match self.behind_copy(bounds) {
+                // The leader may be new, and not know of all that it has.
+                Err(StreamOpenError::CopyAhead { .. }) if lag.pause(&mut self.server) => {}
+                // What was asked for was purged meanwhile.
+                Err(StreamOpenError::Purged { .. }) if self.bounds()?.first > bounds.first => {}
+                chain => break (bounds, chain?),
+            }
+        };
+        self.catch_up(&mut chain, bounds.last.max(self.least), take)?;
         Ok(chain)
     }
 
@@ -328,6 +415,12 @@ impl<S: LogServer + Send> Opening<S> {
             match self.server.get(sequence) {
                 Got::Unknown => {}
                 Got::Nothing(bounds) if bounds.last < sequence => {}
+                Got::Nothing(bounds) if sequence < bounds.first => {
+                    return Err(StreamOpenError::Purged {
+                        wanted: sequence,
+                        first: bounds.first,
+                    });
+                }
                 Got::Nothing(bounds) => {
                     return Err(StreamDamage::missing(sequence, bounds.last).into());
                 }
@@ -349,16 +442,17 @@ impl<S: LogServer + Send> Opening<S> {
     /// Finds the batch with the last record of the copy. The chain begins before it.
     fn behind_copy(&mut self, bounds: Bounds) -> Result<Chain, StreamOpenError> {
         let log = self.options.log;
-        let purged = |stream, copy| StreamOpenError::Purged { copy, stream };
+        if bounds.last > 0 && bounds.first > bounds.last {
+            let sequence = bounds.last;
+            let reason = "all messages were purged, also the last one, which the next must follow";
+            let reason = reason.to_owned();
+            return Err(StreamDamage { sequence, reason }.into());
+        }
         if self.copied == 0 {
-            if bounds.last > 0 && bounds.first > 1 {
-                let (first, _) = self.message(bounds.first)?;
-                if first.position > 1 {
-                    return Err(purged(first.position, 0));
-                }
-                return Ok(Chain::after_purge(log, bounds.first));
-            }
-            return Ok(Chain::new(log, Link::START));
+            return Ok(match bounds.last > 0 && bounds.first > 1 {
+                true => Chain::after_purge(log, bounds.first),
+                false => Chain::new(log, Link::START),
+            });
         }
         let ahead = |stream| StreamOpenError::CopyAhead {
             copy: self.copied,
@@ -388,7 +482,14 @@ impl<S: LogServer + Send> Opening<S> {
         let mut begin = low.saturating_sub(1);
         if begin < bounds.first {
             let (first, _) = self.message(bounds.first)?;
-            return Err(purged(first.position, self.copied));
+            return match first.position == self.copied.saturating_add(1) {
+                // The copy ends where the stream begins.
+                true => Ok(Chain::after_purge(log, bounds.first)),
+                false => Err(StreamOpenError::Purged {
+                    wanted: begin,
+                    first: bounds.first,
+                }),
+            };
         }
         while begin > bounds.first {
             let (before, encoded) = self.message(begin.saturating_sub(1))?;

@@ -1,6 +1,7 @@
 //! Follows a log, takes it when it is this node's turn, and follows it again when it has lost it.
 
 use crate::limits::{AFTER_NOTICE, NOTICE, REOPEN};
+use crate::purge::Purger;
 use crate::surroundings::{Noticing, Server};
 use crate::watched_log::{Appends, WatchedLog};
 use crate::{Shared, join, lock};
@@ -223,7 +224,8 @@ impl Driver {
         lock(&self.shared.appends).insert(log, appends.clone());
         let is_from_another = match &taken.from {
             Some(writer) => writer != me,
-            None => before.home != *me,
+            // Its message may have been purged.
+            None => before.owner.as_ref().unwrap_or(&before.home) != me,
         };
         // What ran here when this process lost the log has ended.
         let by = (is_from_another || self.has_owned).then(|| {
@@ -302,6 +304,7 @@ impl Driver {
     /// append, too, so that its jobs don't go on here. A log of another node is given back when that one is
     /// alive again and no job runs.
     fn wait_for_end(&self, home: &NodeName, term: u64, appends: &Appends) -> String {
+        let mut purger = Purger::new(self.log);
         loop {
             let ended = self.wait(async {
                 let tick = self.engine.runtime().timer(Duration::from_secs(1));
@@ -336,6 +339,7 @@ impl Driver {
                 self.wait(self.engine.release(self.log, Duration::ZERO));
                 return CUT_OFF_TOO_LONG.to_owned();
             }
+            purger.tick(&self.shared, &self.engine);
         }
     }
 

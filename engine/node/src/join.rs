@@ -110,6 +110,14 @@ pub enum JoinError {
         /// Why not.
         error: StreamOpenError,
     },
+    /// A copy that is too old could not be removed.
+    #[error("cannot remove the copy of log {log} on this machine: {error}")]
+    Discard {
+        /// The log.
+        log: u8,
+        /// Why not.
+        error: io::Error,
+    },
     /// A directory could not be made.
     #[error("cannot make {}: {error}", .directory.display())]
     Directory {
@@ -196,18 +204,33 @@ pub(crate) fn open(
     surroundings: &dyn Surroundings,
     log: u8,
 ) -> Result<Opened<Follower<Server>>, JoinError> {
-    let (server, id) = surroundings.server(log)?;
-    let copy = surroundings.copy(log, id)?;
-    let options = StreamOptions {
-        number: log,
-        log: id,
-        node: member.node.clone(),
-        process: member.process,
-        version: member.version.clone(),
-        take: false,
+    let once = || {
+        let (server, id) = surroundings.server(log)?;
+        let copy = surroundings.copy(log, id)?;
+        let options = StreamOptions {
+            number: log,
+            log: id,
+            node: member.node.clone(),
+            process: member.process,
+            version: member.version.clone(),
+            take: false,
+        };
+        let followed = options.follow(server, copy);
+        followed.map_err(|error| JoinError::Follow { log, error })
     };
-    let followed = options.follow(server, copy);
-    followed.map_err(|error| JoinError::Follow { log, error })
+    match once() {
+        Err(JoinError::Follow {
+            error: error @ StreamOpenError::Purged { .. },
+            ..
+        }) => {
+            // All of its sessions were removed meanwhile.
+            tracing::warn!(log, %error, "the copy of a log is too old, and is made anew");
+            let discarded = surroundings.discard_copy(log);
+            discarded.map_err(|error| JoinError::Discard { log, error })?;
+            once()
+        }
+        opened => opened,
+    }
 }
 
 /// Tries until there is an answer.

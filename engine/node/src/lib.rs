@@ -16,6 +16,7 @@ pub mod limits;
 #[cfg(feature = "nats")]
 mod nats;
 mod peers;
+mod purge;
 mod restore;
 mod shared_entry;
 mod status;

@@ -60,5 +60,14 @@ pub const PAUSE: Duration = Duration::from_millis(50);
 /// How often something that waits looks whether the node leaves.
 pub const LOOK: Duration = Duration::from_millis(20);
 
+/// Seconds between two rounds of purging the stream of a log that this node writes.
+pub const PURGE_EVERY: u64 = 30;
+
+/// How long such a round waits for the log to say what is kept.
+pub const PURGE_ANSWER: Duration = Duration::from_secs(1);
+
+/// How long the removal of a copy waits until its compactor has ended.
+pub const DISCARD: Duration = Duration::from_secs(30);
+
 /// Records that are appended at once when a log is made again from a copy.
 pub const RESTORE_BATCH: usize = 256;

@@ -1,11 +1,12 @@
 //! Servers of NATS JetStream, and threads of this process.
 
 use crate::join::{JoinError, Member, MembershipSettings};
-use crate::limits::ANSWER;
+use crate::limits::{ANSWER, DISCARD, PAUSE};
 use crate::surroundings::{Answer, NodePatience, Noticing, Server, Surroundings, Thread};
 use futures::future::{BoxFuture, FutureExt, LocalBoxFuture};
 use rejoin_engine::peers::{PeerError, ServerStatus};
 use rejoin_log::SegmentLog;
+use rejoin_log::disk::{Directory, Disk};
 use rejoin_log::segment::{Durability, LogId, OpenOptions, Opened, Options};
 use rejoin_log_jetstream::{
     AskError, Connection, JetStream, JetStreamSettings, Notices, SyncProof, ask_server,
@@ -13,7 +14,7 @@ use rejoin_log_jetstream::{
 use std::any::Any;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,12 +47,24 @@ impl Nats {
         self.settings.directory.join(log.to_string())
     }
 
+    /// Where a copy is moved before it is removed, so that a crash leaves no half of it.
+    fn discarded(&self, log: u8) -> PathBuf {
+        self.settings.directory.join(format!("{log}.discarded"))
+    }
+
     fn has_records(&self, log: u8) -> bool {
         let directory = self.directory(log);
         let found = directory
             .exists()
             .then(|| OpenOptions::read_only(directory).open_unfolded());
         matches!(found, Some(Ok((_, report))) if report.records > 0)
+    }
+}
+
+fn remove_directory(directory: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 
@@ -86,6 +99,8 @@ impl Surroundings for Nats {
 
     fn copy(&self, log: u8, id: LogId) -> Result<Opened<SegmentLog>, JoinError> {
         let directory = self.directory(log);
+        // A crash may have left it. If it can't be removed now, it is the next time.
+        let _ = remove_directory(&self.discarded(log));
         std::fs::create_dir_all(&directory).map_err(|error| JoinError::Directory {
             directory: directory.clone(),
             error,
@@ -99,7 +114,39 @@ impl Surroundings for Nats {
             .options(options)
             .limits(self.settings.limits)
             .open();
-        opened.map_err(|error| JoinError::Copy { log, error })
+        let opened = opened.map_err(|error| JoinError::Copy { log, error })?;
+        let compactor = opened.log().compactor();
+        // Nobody waits for its end: it ends with the copy.
+        let started = self.thread(
+            "rejoin-compact".to_owned(),
+            Box::new(move || rejoin_engine::compact(compactor)),
+        );
+        if let Err(error) = started {
+            tracing::error!(log, %error, "cannot compact the copy of a log: no thread");
+        }
+        Ok(opened)
+    }
+
+    fn discard_copy(&self, log: u8) -> io::Result<()> {
+        let (directory, discarded) = (self.directory(log), self.discarded(log));
+        let disk = Directory::open(&directory)?;
+        // The compactor may be about to end.
+        let mut tries = DISCARD.as_millis() / PAUSE.as_millis();
+        let _lock = loop {
+            match disk.lock()? {
+                Some(lock) => break lock,
+                None if tries == 0 => return Err(io::ErrorKind::ResourceBusy.into()),
+                None => std::thread::sleep(PAUSE),
+            }
+            tries = tries.saturating_sub(1);
+        };
+        remove_directory(&discarded)?;
+        std::fs::rename(&directory, &discarded)?;
+        remove_directory(&discarded)
+    }
+
+    fn no_room(&self) -> Option<String> {
+        self.connection.no_room()
     }
 
     fn notices(&self, log: u8) -> Result<Box<dyn Noticing>, String> {
@@ -181,8 +228,8 @@ impl Surroundings for Nats {
         })
     }
 
-    fn last_sequence(&self, log: u8) -> Option<u64> {
-        self.connection.last_sequence(&self.settings.cluster, log)
+    fn stream_end(&self, log: u8) -> Option<(u64, u64)> {
+        self.connection.stream_end(&self.settings.cluster, log)
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) fn of(shared: &Shared) -> ClusterStatus {
         cluster: shared.member.cluster.as_str().into(),
         node: shared.member.node.as_str().into(),
         home: shared.home,
+        no_room: shared.surroundings.no_room(),
         unanswered: shared.unanswered(),
         nodes: nodes(shared, &claims, &logs),
         logs,

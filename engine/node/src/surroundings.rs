@@ -39,6 +39,21 @@ pub trait Surroundings: fmt::Debug + Send + Sync + 'static {
     /// If it can't be opened.
     fn copy(&self, log: u8, id: LogId) -> Result<Opened<SegmentLog>, JoinError>;
 
+    /// Removes the copy of a log on this machine, which must not be open.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be removed.
+    fn discard_copy(&self, log: u8) -> io::Result<()> {
+        let _ = log;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// What the servers say if they have no room for what is written. Does not block.
+    fn no_room(&self) -> Option<String> {
+        None
+    }
+
     /// What says that something is about to be appended to a log.
     ///
     /// # Errors
@@ -117,8 +132,8 @@ pub trait Surroundings: fmt::Debug + Send + Sync + 'static {
         Err("it has no monitoring".to_owned())
     }
 
-    /// The sequence of the last message in the stream of a log, for operators. None: there is no answer.
-    fn last_sequence(&self, _log: u8) -> Option<u64> {
+    /// The sequence of the last message in the stream of a log, and the bytes of the stream, for operators. None: there is no answer.
+    fn stream_end(&self, _log: u8) -> Option<(u64, u64)> {
         None
     }
 }

@@ -14,11 +14,14 @@ pub(crate) fn run(shared: &Shared) {
         }
         let logs: Vec<_> = lock(&shared.claims).keys().copied().collect();
         for log in logs {
-            let Some(sequence) = shared.surroundings.last_sequence(log) else {
+            let Some((sequence, bytes)) = shared.surroundings.stream_end(log) else {
                 // They don't answer for the others either.
                 break;
             };
-            shared.note(log, |status| status.sequence = Some(sequence));
+            shared.note(log, |status| {
+                status.sequence = Some(sequence);
+                status.stream_bytes = Some(bytes);
+            });
         }
         if shared.pause(WATCH) {
             return;

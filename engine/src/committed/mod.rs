@@ -64,8 +64,8 @@ impl Committed {
                 .map(|view| (view.id, last(view.id).unwrap_or(Sequence::START)))
                 .collect();
             // Those that were removed.
-            let open = here.open_sessions().filter(|view| is_here(view.id));
-            let gone = open.filter(|view| views.session(view.id).is_none());
+            let own = here.sessions().filter(|view| is_here(view.id));
+            let gone = own.filter(|view| views.session(view.id).is_none());
             behind.extend(gone.map(|view| (view.id, view.last_sequence)));
             behind
         };
@@ -78,7 +78,30 @@ impl Committed {
                 after = last;
                 self.commit(&records);
             }
+            self.forget_without_records(session, log)?;
         }
+        Ok(())
+    }
+
+    /// Forgets a session of which the log has nothing any more, not even that it was removed.
+    fn forget_without_records(
+        &self,
+        session: SessionId,
+        log: &dyn LogReader,
+    ) -> Result<(), ReadError> {
+        let is_there = !log.read(session, Sequence::START, FIRST_READ)?.is_empty();
+        if is_there {
+            return Ok(());
+        }
+        {
+            let mut recent = lock(&self.recent);
+            let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
+            recent.forget(session);
+            views.forget(session);
+        }
+        let wakes = lock(&self.wakes);
+        let wake = wakes.get(&session);
+        wake.inspect(|wake| _ = wake.notify(usize::MAX));
         Ok(())
     }
 
@@ -214,6 +237,12 @@ impl Committed {
         self.ending.wait().await
     }
 }
+
+/// Whether there is anything.
+const FIRST_READ: ReadLimit = ReadLimit {
+    records: 1,
+    bytes: 1,
+};
 
 /// How much of the log is read at once for what is not visible yet.
 const MISSED_READ: ReadLimit = ReadLimit {

@@ -88,6 +88,13 @@ impl RecordCache {
         }
     }
 
+    /// Drops the records of a session that is gone.
+    pub(crate) fn forget(&mut self, session: SessionId) {
+        for record in self.sessions.remove(&session).into_iter().flatten() {
+            self.bytes -= cost(&record);
+        }
+    }
+
     fn evict_oldest(&mut self) {
         let Some(session) = self.oldest_first.pop_front() else {
             return;

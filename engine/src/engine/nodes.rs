@@ -175,6 +175,15 @@ impl Engine {
         owned.ended().await
     }
 
+    /// Those of some sessions of a log that are not removed, as the durable log says: what was removed stays
+    /// removed. None: this engine does not write it, or is too busy.
+    pub async fn kept_sessions(&self, log: u8, sessions: Vec<SessionId>) -> Option<Vec<SessionId>> {
+        match self.node.logs.role(log)? {
+            LogRole::Owned(owned) => owned.kept(sessions).await,
+            LogRole::Followed(_) => None,
+        }
+    }
+
     /// What the clocks of all logs show now: for how long something of a session has lasted. As
     /// [`now`](Self::now), if there is one log. The clock of a log that another node writes is behind by as
     /// much as its last record took to come.

@@ -11,13 +11,13 @@ use crate::liveness::Liveness;
 use crate::logs::peer_pulls::PeerPulls;
 use crate::node::Node;
 use crate::screens::{ScreenLog, Unfolded};
-use crate::sequencer::{Request, Sequencer};
+use crate::sequencer::{KeptQuestion, Request, Sequencer};
 use crate::stats::{Counts, LogSessions};
 use crate::takeover::{LostJob, RefusedJob, Takeover, kept_jobs, lost_jobs};
 use crate::{Config, Runtime};
 use async_channel::{Sender, TrySendError};
 use futures::channel::oneshot;
-use rejoin_core::{Actor, Command, NodeTerm, Numbering, Record, State, Views};
+use rejoin_core::{Actor, Command, NodeTerm, Numbering, Record, SessionId, State, Views};
 use rejoin_log::{AppendError, Log, LogReader};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -263,11 +263,12 @@ impl OwnedLog {
         actor: Option<Arc<Actor>>,
     ) -> Result<oneshot::Receiver<Answer>, CommandError> {
         let (reply, answer) = oneshot::channel();
-        match self.requests.try_send(Request {
+        let request = Request::Command {
             command,
             actor,
             reply,
-        }) {
+        };
+        match self.requests.try_send(request) {
             Ok(()) => Ok(answer),
             Err(TrySendError::Full(_)) => {
                 self.counts.overloaded.inc();
@@ -275,6 +276,15 @@ impl OwnedLog {
             }
             Err(TrySendError::Closed(_)) => Err(self.unavailable().await),
         }
+    }
+
+    /// Those of some sessions that are not removed, as the durable log says. None: it is not written now, or too
+    /// much waits.
+    pub(crate) async fn kept(&self, sessions: Vec<SessionId>) -> Option<Vec<SessionId>> {
+        let (reply, answer) = oneshot::channel();
+        let question = KeptQuestion { sessions, reply };
+        self.requests.try_send(Request::Kept(question)).ok()?;
+        answer.await.ok()
     }
 
     /// Why a command was not answered.

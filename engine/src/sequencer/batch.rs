@@ -3,6 +3,7 @@
 use crate::committed::record_cache::cost;
 use crate::error::CommandError;
 use crate::limits;
+use crate::sequencer::KeptQuestion;
 use futures::channel::oneshot;
 use rejoin_core::{Effect, JobId, OutputPosition, Record, Rejection, Step};
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub(crate) struct Batch {
     pub(crate) effects: Vec<Effect>,
     /// How far reports of runners go, whether they were accepted or refused.
     pub(crate) positions: Vec<(JobId, OutputPosition)>,
+    /// Questions that are answered by what is durable then.
+    pub(crate) kept: Vec<KeptQuestion>,
     replies: Vec<Pending>,
     bytes: usize,
     commands: usize,

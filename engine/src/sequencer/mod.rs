@@ -19,20 +19,33 @@ use crate::trace::trace_record;
 use crate::{Runtime, limits};
 use async_channel::Receiver;
 use futures::FutureExt;
-use rejoin_core::{Actor, Command, Instant, Moment, State};
+use futures::channel::oneshot;
+use rejoin_core::{Actor, Command, Instant, Moment, Sequence, SessionId, State};
 use rejoin_log::{AppendError, Log};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A client's command, and where to send the answer.
+/// What is asked of the sequencer.
 #[derive(Debug)]
-pub(crate) struct Request {
-    /// None: to know that no other writer has taken the log.
-    pub(crate) command: Option<Command>,
-    pub(crate) actor: Option<Arc<Actor>>,
-    pub(crate) reply: Reply,
+pub(crate) enum Request {
+    /// A client's command, and where to send the answer.
+    Command {
+        /// None: to know that no other writer has taken the log.
+        command: Option<Command>,
+        actor: Option<Arc<Actor>>,
+        reply: Reply,
+    },
+    /// Which of some sessions are not removed.
+    Kept(KeptQuestion),
+}
+
+/// Sessions, and where to send those of them that are not removed.
+#[derive(Debug)]
+pub(crate) struct KeptQuestion {
+    pub(crate) sessions: Vec<SessionId>,
+    pub(crate) reply: oneshot::Sender<Vec<SessionId>>,
 }
 
 /// What wakes the sequencer.
@@ -164,7 +177,8 @@ impl Sequencer {
     fn take(&mut self, batch: &mut Batch, input: Input) {
         let now = self.now();
         match input {
-            Input::Request(Request {
+            Input::Request(Request::Kept(question)) => batch.kept.push(question),
+            Input::Request(Request::Command {
                 command,
                 actor,
                 reply,
@@ -271,6 +285,12 @@ impl Sequencer {
         }
         for (job, position) in std::mem::take(&mut batch.positions) {
             self.supervisor.settle(job, position);
+        }
+        // The state is what is durable now.
+        for KeptQuestion { sessions, reply } in std::mem::take(&mut batch.kept) {
+            let is_kept =
+                |session: &SessionId| self.state.last_sequence(*session) > Sequence::START;
+            let _ = reply.send(sessions.into_iter().filter(is_kept).collect());
         }
         batch.reply();
         Ok(())

@@ -3,7 +3,7 @@
 
 use futures::channel::oneshot;
 use futures::future::{BoxFuture, FutureExt, select};
-use rejoin_core::{NodeTerm, Numbering, Projection, Record};
+use rejoin_core::{NodeTerm, Numbering, Projection, Record, SessionId};
 use rejoin_engine::peers::{PeerAnswer, PeerError, PeerRequest, Peers};
 use rejoin_engine::{
     Config, Engine, Exit, HomeLog, Log, LogId, LogReader, MemoryLog, Runner, RunnerJob, Runtime,
@@ -119,10 +119,15 @@ impl Cluster {
 
     /// Opens a node's copy of a log, which has all that the stream has, and follows it.
     pub(crate) fn follow(&self, node: u8, log: u8) {
+        self.follow_without(node, log, &[]);
+    }
+
+    /// As `follow`, where the stream no longer has anything of some sessions.
+    pub(crate) fn follow_without(&self, node: u8, log: u8, purged: &[SessionId]) {
         let records = self.stream(log).lock().unwrap().records.clone();
         let mut copy = MemoryLog::new();
         let mut projection = Projection::new(Config::default().limits);
-        for record in &records {
+        for record in records.iter().filter(|it| !purged.contains(&it.session)) {
             projection.add(record).unwrap();
             copy.append(std::slice::from_ref(record)).unwrap();
         }

@@ -525,6 +525,37 @@ fn what_a_node_missed_is_visible_once_it_follows_a_log_again() {
 }
 
 #[test]
+fn a_node_that_was_away_forgets_sessions_that_were_removed_and_purged_meanwhile() {
+    run(async {
+        let cluster = Cluster::start(2).await;
+        let (owner, engine) = (cluster.engine(0), cluster.engine(1));
+        let (open, _) = create(owner).await;
+        let (closed, _) = create(owner).await;
+        owner.close_session(closed).await.unwrap();
+        let (kept, _) = create(owner).await;
+        let all = vec![open, closed, kept];
+        assert!(all.iter().all(|it| engine.session_view(*it).is_some()));
+        let said = owner.kept_sessions(0, all.clone()).await;
+        assert_eq!(said, Some(all.clone()), "a closed one is kept, too");
+        cluster.hold(1, true);
+        owner.remove_session(open).await.unwrap();
+        owner.remove_session(closed).await.unwrap();
+        assert_eq!(owner.kept_sessions(0, all).await, Some(vec![kept]));
+        let followed = engine.kept_sessions(0, vec![kept]).await;
+        assert_eq!(followed, None, "only the writer knows");
+
+        cluster.forget(1, 0);
+        cluster.hold(1, false);
+        cluster.follow_without(1, 0, &[open, closed]);
+        for session in [open, closed] {
+            assert!(engine.session_view(session).is_none());
+        }
+        assert_eq!(engine.session_view(kept), owner.session_view(kept));
+        assert_eq!(engine.view(|views| views.sessions().count()), 1);
+    });
+}
+
+#[test]
 fn without_a_writer_a_command_fails_after_a_while_and_says_what_to_do() {
     run(async {
         let clock = Clock::default();

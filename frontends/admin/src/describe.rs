@@ -131,6 +131,9 @@ pub(crate) fn cluster(text: &mut Text, cluster: &ClusterStatus) {
     let help = "Whether this node is neither cut off nor behind: 1, or 0.";
     text.gauge("rejoin_cluster_ready", help)
         .is(u8::from(cluster.unready().is_none()));
+    let help = "Whether the NATS servers have no room for what this node writes: 1, or 0.";
+    text.gauge("rejoin_cluster_no_room", help)
+        .is(u64::from(cluster.no_room.is_some()));
     let help = "How long the servers of NATS have not answered this node; up to 2 are usual.";
     text.gauge("rejoin_cluster_unanswered_seconds", help)
         .is(cluster.unanswered.as_secs());
@@ -163,6 +166,10 @@ pub(crate) fn cluster(text: &mut Text, cluster: &ClusterStatus) {
     each("rejoin_tail_lag_records", help, &LogStatus::lag);
     let help = "Since when this node has not had all records of the log, about; 0 if it has.";
     each("rejoin_tail_lag_seconds", help, &LogStatus::seconds_behind);
+    let help = "Bytes of the log's stream at each NATS server, as this node last saw.";
+    each("rejoin_log_stream_bytes", help, &|log| {
+        log.stream_bytes.unwrap_or(0)
+    });
     let help = "Whether the log can't be followed: 1, or 0.";
     each("rejoin_log_faulty", help, &|log| {
         u64::from(log.fault.is_some())

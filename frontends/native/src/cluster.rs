@@ -90,6 +90,7 @@ fn log_shown(status: &ClusterStatus, number: u8, log: &LogStatus) -> Value {
         "node": place.and_then(|place| place.owner.as_deref()),
         "term": log.term,
         "sequence": log.sequence,
+        "streamBytes": log.stream_bytes,
         "activity": log.activity.name(),
         "records": log.position,
         "lagRecords": log.lag(),

@@ -116,6 +116,12 @@ impl Views {
         }
     }
 
+    /// Forgets a session of which nothing is in the log any more, not even the record of its removal.
+    pub fn forget(&mut self, session: SessionId) {
+        self.revision += 1;
+        self.remove(session);
+    }
+
     /// The session of this identity, open or remembered.
     pub fn session(&self, session: SessionId) -> Option<&SessionView> {
         self.numbered(*self.numbers.get(&session)?)

@@ -8,10 +8,13 @@
 mod engine;
 mod gates;
 mod nodes;
+mod purge;
 mod replicated;
 mod servers;
 mod settings;
 mod single;
+#[path = "../story/mod.rs"]
+mod story;
 
 use rejoin_cluster::{NodeName, Process};
 use rejoin_core::Sequence;

@@ -1,5 +1,9 @@
 //! The log on the model of a message server: the suite for all logs, and what a copy may be like.
 
+mod purge;
+#[path = "../story/mod.rs"]
+mod story;
+
 use rejoin_cluster::testing::{Model, ModelClient, Network};
 use rejoin_cluster::{NodeName, Process};
 use rejoin_core::{Sequence, SessionId};

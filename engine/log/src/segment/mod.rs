@@ -36,10 +36,10 @@ use open::Replay;
 use open::recovery::recover;
 use read::reader::Shared;
 use redactions::Redactions;
-use rejoin_core::Record;
+use rejoin_core::{Record, Sequence, SessionId};
 use scan::segment::io_error;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use write::preallocate::Spares;
 use write::writer::{Batch, Failure, Writer};
 
@@ -135,6 +135,32 @@ impl SegmentLog {
     #[must_use]
     pub fn next_position(&self) -> u64 {
         self.writer.next
+    }
+
+    /// Makes an empty log go on behind the first `records` ones of the log that it is a copy of, which were
+    /// removed there: of the sessions in `cut` the records before a sequence, whose others follow, and the
+    /// record of their removal; of all other sessions all. Makes that durable.
+    ///
+    /// # Errors
+    ///
+    /// `Refused` if the log is not empty, or its directory can't be written; `Poisoned` if it is unknown
+    /// whether it was.
+    pub fn skip_removed(
+        &mut self,
+        records: u64,
+        cut: &[(SessionId, Sequence)],
+    ) -> Result<(), AppendError> {
+        self.check()?;
+        let skipped = self.writer.skip_removed(records, cut);
+        skipped.map_err(|failure| self.fail(failure))
+    }
+
+    /// Whether a record is of a session whose earlier ones were removed, and does not say so itself. Then it
+    /// can't be folded, and the record of the removal follows.
+    pub(crate) fn is_left_over(&self, record: &Record) -> bool {
+        let index = &self.writer.shared.index;
+        let index = index.read().unwrap_or_else(PoisonError::into_inner);
+        index.is_removed(record.session) && record.event.removes_before().is_none()
     }
 
     /// Whether an append of `records` would be accepted as far as their sequences decide it. For a

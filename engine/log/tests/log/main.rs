@@ -15,5 +15,6 @@ mod redaction;
 mod removal;
 mod schema;
 mod schema_properties;
+mod skipped;
 mod snapshot_bytes;
 mod verify;

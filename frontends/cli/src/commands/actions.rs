@@ -3,6 +3,7 @@
 use super::sessions::{labels_shown, print};
 use crate::args::{CloseArgs, DeleteArgs, InterruptArgs, LabelArgs, SendArgs};
 use crate::client::ClientError;
+use crate::client::api::Api;
 use crate::client::input::{self, Sink};
 use crate::client::resolve::{any, open};
 use crate::client::table::harmless;
@@ -80,6 +81,7 @@ pub(crate) fn delete(args: &DeleteArgs) -> Result<(), ClientError> {
     if !args.yes && !is_sure(&question, "delete it") {
         return Err(ClientError::Settings("nothing was deleted".to_owned()));
     }
+    let is_shared = !args.json && has_nodes(&api, &session);
     match api.delete(&format!("/sessions/{session}/records")) {
         // It may be gone, and its number with it.
         Err(ClientError::Unanswered(url, why)) => {
@@ -91,10 +93,24 @@ pub(crate) fn delete(args: &DeleteArgs) -> Result<(), ClientError> {
         deleted => deleted?,
     };
     match args.json {
-        true => print(&format!("{}\n", json!({"session": session}))),
-        false => print(&format!("deleted session {session}\n")),
+        true => print(&format!("{}\n", json!({"session": session})))?,
+        false => print(&format!("deleted session {session}\n"))?,
     }
+    if is_shared {
+        warn(NATS_KEEPS);
+    }
+    Ok(())
 }
+
+/// Whether a session's server is one of several nodes.
+pub(super) fn has_nodes(api: &Api, session: &str) -> bool {
+    let shown = api.get(&format!("/sessions/{session}"));
+    shown.is_ok_and(|it| it["homeNode"].is_string())
+}
+
+/// What is said where several nodes share their logs.
+pub(super) const NATS_KEEPS: &str = "no node shows it any more, but the servers of NATS keep the old bytes until all sessions \
+     up to there were removed: see the book, \"What the servers of NATS keep\"";
 
 /// Asks before something is gone for good. Without a terminal, or where it was read already, there is no
 /// one to say yes.

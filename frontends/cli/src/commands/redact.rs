@@ -1,12 +1,13 @@
 //! `rejoin redact`: finds the records that have a text, and redacts them.
 
-use super::actions::is_sure;
+use super::actions::{NATS_KEEPS, has_nodes, is_sure};
 use super::sessions::print;
 use crate::args::RedactArgs;
 use crate::client::api::Api;
 use crate::client::event::SessionEvent;
 use crate::client::resolve::any;
 use crate::client::{ClientError, limits};
+use crate::offline::warn;
 use rejoin_core::{Event, JobId, SessionId};
 use rejoin_replay::output_of;
 use rejoin_search::PlainText;
@@ -50,7 +51,11 @@ pub(crate) fn redact(args: &RedactArgs) -> Result<(), ClientError> {
         let redacted = json!({"session": session, "records": records, "sequence": sequence});
         return print(&format!("{redacted}\n"));
     }
-    print(&format!("redacted {what} of session {session}\n"))
+    print(&format!("redacted {what} of session {session}\n"))?;
+    if has_nodes(&api, &session) {
+        warn(NATS_KEEPS);
+    }
+    Ok(())
 }
 
 /// The first line of a file without its end. It is not an argument, because all users of a machine can

@@ -4,7 +4,7 @@ use crate::disk::{Disk, DiskFile, read_exactly};
 use crate::segment::compact::output::Output;
 use crate::segment::compact::sort::{KeptFrame, Removal, SessionFrames, Sorted, Source, sort};
 use crate::segment::error::OpenError;
-use crate::segment::format::compacted::{Entry, Footer, KIND};
+use crate::segment::format::compacted::{Entry, Footer, KIND, Order, REMOVED_RUN};
 use crate::segment::format::file_header::{FILE_HEADER_BYTES, FileHeader};
 use crate::segment::format::frame::{self, Frame};
 use crate::segment::format::header::LogId;
@@ -49,6 +49,48 @@ pub(crate) fn rewrite(
         last: last.last(),
     };
     let sorted = sort(sources, log, removal)?;
+    write(disk, log, name, sources, redactions, &sorted, is_over).map(Some)
+}
+
+/// Writes a compacted segment for the first `records` positions of a log, all of which were removed: of these
+/// sessions the records before a sequence, of others all. The file is named `rewriting` when this returns.
+pub(crate) fn write_removed(
+    disk: &dyn Disk,
+    log: LogId,
+    records: u64,
+    cut: &[(SessionId, Sequence)],
+) -> Result<Rewritten, OpenError> {
+    let mut order = Order::default();
+    order.push(REMOVED_RUN, records);
+    let cut = cut.iter().filter(|(_, from)| *from > Sequence(1));
+    let sessions = cut.map(|(id, from)| SessionFrames {
+        id: *id,
+        records: 0,
+        removed: Some((Sequence(1), Sequence(from.0.saturating_sub(1)))),
+        notice: None,
+    });
+    let sorted = Sorted {
+        pieces: Vec::new(),
+        order,
+        sessions: sessions.collect(),
+        removed: records,
+    };
+    let name = CompactedName {
+        first: 1,
+        last: records,
+    };
+    write(disk, log, name, &[], &BySession::new(), &sorted, &|| false)
+}
+
+fn write(
+    disk: &dyn Disk,
+    log: LogId,
+    name: CompactedName,
+    sources: &[Source],
+    redactions: &BySession,
+    sorted: &Sorted,
+    is_over: &dyn Fn() -> bool,
+) -> Result<Rewritten, OpenError> {
     let path = disk.path().join(REWRITING);
     let io = |error| io_error(&path, error);
     let header = FileHeader {
@@ -66,17 +108,17 @@ pub(crate) fn rewrite(
         buffer: Vec::new(),
         io: &io,
     };
-    writing.put_sessions(&sorted, is_over)?;
-    let entries = writing.end(&sorted, &header).map_err(io)?;
+    writing.put_sessions(sorted, is_over)?;
+    let entries = writing.end(sorted, &header).map_err(io)?;
     let (file, bytes) = (writing.output.file.clone(), writing.output.at());
     file.sync().map_err(io)?;
-    Ok(Some(Rewritten {
+    Ok(Rewritten {
         name,
         file,
         entries,
         bytes,
         removed: sorted.removed,
-    }))
+    })
 }
 
 struct Writing<'a> {

@@ -3,6 +3,7 @@
 use super::Compactor;
 use crate::segment::compact::sort::Source;
 use crate::segment::error::OpenError;
+use crate::segment::format::compacted::Entry;
 use crate::segment::format::frame::Frame;
 use crate::segment::format::snapshot::{self, SnapshotError};
 use crate::segment::open::dir_listing::DirListing;
@@ -10,6 +11,7 @@ use crate::segment::open::recovery::newest_snapshot;
 use crate::segment::scan::segment::{Segment, io_error, scan};
 use crate::segment::scan::visitor::{FrameError, FrameVisitor, LogPlace, decode};
 use rejoin_core::{Limits, Projection, Sequence, SessionId};
+use std::collections::BTreeSet;
 
 impl Compactor {
     /// Folds the records after the newest snapshot into it, and writes the result as a new snapshot
@@ -28,12 +30,25 @@ impl Compactor {
             Some((name, _, snapshot)) => (name.0, Projection::restored(Limits::DEFAULT, snapshot)),
             None => (0, Projection::new(Limits::DEFAULT)),
         };
-        let mut folding = Folding { after, folded };
+        let mut folding = Folding {
+            after,
+            folded,
+            left_over: BTreeSet::new(),
+        };
+        if after == 0 {
+            // Without a snapshot, a session whose first records were removed cannot be folded.
+            folding.left_over = sources.iter().flat_map(removed_sessions).collect();
+        }
         for source in sources.iter().filter(|source| source.last() > after) {
             if self.is_over() {
                 return Ok(None);
             }
             self.fold(source, &mut folding)?;
+        }
+        if !folding.left_over.is_empty() {
+            // The record of a removal is still to come. With this snapshot, an opening would fold what comes
+            // of its session before that.
+            return Ok(None);
         }
         let snapshot = folding.folded.snapshot();
         let written = snapshot::write(&*self.disk, self.log, last, &snapshot);
@@ -81,10 +96,21 @@ impl Compactor {
     }
 }
 
+/// The sessions of which a file says that records of them were removed.
+fn removed_sessions(source: &Source) -> Vec<SessionId> {
+    let Source::Compacted(compacted) = source else {
+        return Vec::new();
+    };
+    let removed = |entry: &Entry| entry.removed_up_to().map(|_| entry.session());
+    compacted.entries.iter().filter_map(removed).collect()
+}
+
 /// Folds the records after a position.
 struct Folding {
     after: u64,
     folded: Projection,
+    /// The sessions whose first records are gone, until the record of their removal.
+    left_over: BTreeSet<SessionId>,
 }
 
 impl FrameVisitor for Folding {
@@ -92,7 +118,14 @@ impl FrameVisitor for Folding {
         if place.position <= self.after {
             return Ok(());
         }
-        let added = self.folded.add(&decode(frame)?);
+        let record = decode(frame)?;
+        if self.left_over.contains(&frame.session) {
+            if record.event.removes_before().is_none() {
+                return Ok(());
+            }
+            self.left_over.remove(&frame.session);
+        }
+        let added = self.folded.add(&record);
         added.map_err(|violation| FrameError::Damaged(violation.to_string()))
     }
 

@@ -9,7 +9,7 @@ use crate::segment::open::Replay;
 use crate::segment::open::recovery::OpenReport;
 use crate::segment::options::{Durability, Options};
 use crate::segment::scan::segment::io_error;
-use rejoin_core::{Limits, Projection, Record, Snapshot, Violation};
+use rejoin_core::{Limits, Projection, Record, Sequence, SessionId, Snapshot, Violation};
 use std::borrow::Borrow;
 use std::fmt;
 use std::path::PathBuf;
@@ -270,29 +270,47 @@ impl<L> Opened<L> {
         }
     }
 
+    /// Splits into the log, the projection and the report.
+    pub fn into_parts(self) -> (L, Projection, OpenReport) {
+        (self.log, self.projection, self.report)
+    }
+}
+
+impl Opened<SegmentLog> {
     /// Appends records that the log does not have yet, and folds them. For a log that is a copy of
-    /// another one, which has gone on.
+    /// another one, which has gone on. What is left of a session whose first records were removed is not
+    /// folded, but its removal is.
     ///
     /// # Errors
     ///
     /// If they could not be appended, or if one of them contradicts the ones before it. Then this is
     /// dropped: the projection is no longer that of the log.
-    pub fn append(mut self, records: &[Arc<Record>]) -> Result<Self, CatchUpError>
-    where
-        L: Log,
-    {
+    pub fn append(mut self, records: &[Arc<Record>]) -> Result<Self, CatchUpError> {
         self.log.append(records)?;
         for record in records {
-            self.projection.add(record)?;
             self.report.records += 1;
+            if self.log.is_left_over(record) {
+                continue;
+            }
+            self.projection.add(record)?;
             self.report.replayed += 1;
         }
         Ok(self)
     }
 
-    /// Splits into the log, the projection and the report.
-    pub fn into_parts(self) -> (L, Projection, OpenReport) {
-        (self.log, self.projection, self.report)
+    /// As [`SegmentLog::skip_removed`].
+    ///
+    /// # Errors
+    ///
+    /// As there. Then this is dropped.
+    pub fn skip_removed(
+        mut self,
+        records: u64,
+        cut: &[(SessionId, Sequence)],
+    ) -> Result<Self, CatchUpError> {
+        self.log.skip_removed(records, cut)?;
+        self.report.removed = self.report.removed.saturating_add(records);
+        Ok(self)
     }
 }
 

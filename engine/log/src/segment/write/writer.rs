@@ -4,10 +4,12 @@
 //! a failed one.
 
 use crate::disk::{Disk, DiskFile, write_all};
+use crate::segment::compact::rewrite::write_removed;
 use crate::segment::format::batch::{BATCH_HEAD_BYTES, BatchHead, BatchLocation, append_checksum};
+use crate::segment::format::compacted::Entry;
 use crate::segment::format::frame;
 use crate::segment::format::header::{HEADER_BYTES, Header, LogId};
-use crate::segment::format::name::{BEGINNING, SPARE, SegmentName};
+use crate::segment::format::name::{BEGINNING, PartName, REWRITING, SPARE, SegmentName};
 use crate::segment::limits::UNSEALED_REMOVED_PART;
 use crate::segment::open::recovery::seal;
 use crate::segment::options::{Durability, MAX_BATCH_BYTES, MAX_SEGMENT_BYTES, Options};
@@ -128,6 +130,43 @@ impl Writer {
         Ok(redactions > 0)
     }
 
+    /// Begins an empty log behind records that were removed elsewhere: with a compacted segment that says so.
+    pub(crate) fn skip_removed(
+        &mut self,
+        records: u64,
+        cut: &[(SessionId, Sequence)],
+    ) -> Result<(), Failure> {
+        if self.next > 1 || self.active.is_some() {
+            let why = "the log has records already";
+            return Err(Failure::Refused(io::Error::other(why)));
+        }
+        if records == 0 {
+            return Ok(());
+        }
+        let written = write_removed(&*self.disk, self.log, records, cut);
+        let written = written.map_err(|error| Failure::Refused(io::Error::other(error)))?;
+        let part = PartName::Compacted(written.name);
+        let named = self.disk.rename(REWRITING, &part.to_string());
+        named.map_err(Failure::before_change)?;
+        self.disk.sync().map_err(Failure::Fatal)?;
+        let number = self.shared.files().add(part, written.file);
+        let number = number
+            .ok_or_else(|| Failure::Fatal(io::Error::other("there are too many segments")))?;
+        self.shared.files().release(number, part);
+        let index = &self.shared.index;
+        let mut index = index.write().unwrap_or_else(PoisonError::into_inner);
+        for entry in &written.entries {
+            if let Entry::Removed { session, first, .. } = *entry {
+                let last = entry.removed_up_to().unwrap_or(first.0);
+                let removed = index.remove(session, first.0, last);
+                removed.map_err(|_| Failure::Fatal(io::Error::other("a session twice")))?;
+            }
+        }
+        self.next = records.saturating_add(1);
+        self.durable = records;
+        Ok(())
+    }
+
     /// Seals the active segment, because the compactor redacts only in sealed ones.
     pub(crate) fn seal_for_redacted(&mut self) -> Result<(), Failure> {
         if self.can_begin()? {
@@ -149,16 +188,18 @@ impl Writer {
         }
     }
 
-    /// Adds up how many bytes can be dropped once these records are sealed.
+    /// Adds up how many bytes can be dropped once these records are sealed. What is left of a session of
+    /// which some are gone already is not read any more.
     fn count_removed(&mut self, records: &[Arc<Record>]) {
         for record in records {
             let Some(at) = record.event.removes_before() else {
                 continue;
             };
             let index = &self.shared.index;
-            let index = index.read().unwrap_or_else(PoisonError::into_inner);
+            let mut index = index.write().unwrap_or_else(PoisonError::into_inner);
             let bytes = index.bytes_before(record.session, at);
             self.removed = self.removed.saturating_add(bytes);
+            index.notice(record.session, at);
         }
     }
 
