@@ -303,7 +303,7 @@ impl JetStream {
         }
         let since = *self.unanswered_since.get_or_insert(now);
         if now.saturating_sub(since) >= CUT_OFF {
-            tracing::info!("leaves a NATS server that has not answered for long");
+            tracing::debug!("leaves a NATS server that has not answered for long");
             // If there is no connection, one is being made.
             let _ = self.handle.block_on(self.client.force_reconnect());
             self.unanswered_since = Some(now);

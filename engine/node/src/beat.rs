@@ -1,7 +1,7 @@
 //! Beats, and reads the claims of all logs: once a second.
 
 use crate::driver::Driver;
-use crate::limits::{ACCOUNTS_BEATS, BEAT, LOGS, LOST_BEATS};
+use crate::limits::{ACCOUNTS_BEATS, BEAT, LOGS, LOST_BEATS, READINGS};
 use crate::surroundings::{Server, Thread};
 use crate::{Shared, lock};
 use rejoin_cluster::{Claim, LogServer, NodeEntry, NodeName, Written, claim_key, node_key};
@@ -40,11 +40,21 @@ pub(crate) fn run(
                 }
             }
         }
-        for log in read_claims(shared, &mut entries) {
-            drive(&mut drivers, shared, engine, log, None);
+        let mut must_read = true;
+        for _ in 0..READINGS {
+            if must_read {
+                for log in read_claims(shared, &mut entries) {
+                    drive(&mut drivers, shared, engine, log, None);
+                }
+                note_ends(shared);
+            }
+            shared.pause(BEAT / READINGS);
+            if shared.is_leaving() {
+                break;
+            }
+            must_read = !lock(&shared.reading).0.is_empty();
         }
-        note_ends(shared);
-        if shared.pause(BEAT) {
+        if shared.is_leaving() {
             break;
         }
     }
@@ -138,19 +148,23 @@ fn note_ends(shared: &Shared) {
 
 /// The claims of all logs as they are now, for all threads. Returns which logs there are.
 fn read_claims(shared: &Shared, entries: &mut Server) -> Vec<u8> {
-    let mut logs = Vec::new();
+    let waiting = std::mem::take(&mut lock(&shared.reading).0);
+    let (mut logs, mut has_answered) = (Vec::new(), true);
     for log in 0..LOGS {
-        let Some(found) = entries.read(&claim_key(log)) else {
-            return logs;
-        };
+        let read = entries.read(&claim_key(log));
+        has_answered = read.is_some();
         // Homes are given out in order.
-        let Some(entry) = found else { break };
+        let Some(Some(entry)) = read else { break };
         if let Some(claim) = Claim::decode(&entry.value) {
+            lock(&shared.beats).watch(log, &claim);
             lock(&shared.claims).insert(log, claim);
             logs.push(log);
         }
     }
-    shared.has_read_claims.store(true, Ordering::Release);
+    for waiting in waiting {
+        // It may have been given up.
+        let _ = waiting.send(has_answered);
+    }
     logs
 }
 

@@ -325,7 +325,8 @@ impl Driver {
                 self.shared.is_whole(self.log);
             }
             let is_taken = self.claim().is_some_and(|claim| claim.term > term);
-            let is_lent = *home != self.shared.member.node && self.is_alive(home);
+            let is_lent =
+                *home != self.shared.member.node && lock(&self.shared.beats).is_beating(home);
             if is_taken {
                 self.note_fenced();
             }
@@ -352,10 +353,6 @@ impl Driver {
         self.shared.note(self.log, |status| {
             status.fenced = status.fenced.saturating_add(1);
         });
-    }
-
-    fn is_alive(&self, node: &NodeName) -> bool {
-        lock(&self.shared.beats).live().any(|live| live == node)
     }
 
     fn is_busy(&self) -> bool {

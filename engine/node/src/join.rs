@@ -172,7 +172,7 @@ impl Membership {
             stopwatch: Stopwatch::default(),
             home,
             claims: Mutex::default(),
-            has_read_claims: AtomicBool::new(false),
+            reading: Mutex::default(),
             logs: Mutex::default(),
             entries: Mutex::default(),
             appends: Mutex::default(),
