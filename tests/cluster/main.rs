@@ -17,6 +17,7 @@ mod gates;
 mod logins;
 mod members;
 mod operators;
+mod restore;
 
 use serde_json::{Value, json};
 use server::{Server, directory, is_status_of, outcome, said};

@@ -248,7 +248,7 @@ pub(crate) fn open(
 }
 
 /// Tries until there is an answer.
-fn answered<T>(
+pub(crate) fn answered<T>(
     entries: &mut Server,
     mut ask: impl FnMut(&mut Server) -> Option<T>,
 ) -> Result<T, JoinError> {
@@ -265,7 +265,7 @@ fn answered<T>(
     }
 }
 
-fn check_format(member: &Member, entries: &mut Server) -> Result<(), JoinError> {
+pub(crate) fn check_format(member: &Member, entries: &mut Server) -> Result<(), JoinError> {
     let ours = ClusterEntry {
         format: 1,
         numbers: LOGS,

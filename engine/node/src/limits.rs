@@ -74,3 +74,6 @@ pub const PURGE_ANSWER: Duration = Duration::from_secs(1);
 
 /// How long the removal of a copy waits until its compactor has ended.
 pub const DISCARD: Duration = Duration::from_secs(30);
+
+/// Records that are appended at once when a log is made again from a copy.
+pub const RESTORE_BATCH: usize = 256;

@@ -1,7 +1,7 @@
 //! Arguments of the subcommands that talk to a server.
 
 use crate::offline::Bound;
-use crate::settings::{LeftoverProcesses, Wait};
+use crate::settings::{ClusterTable, LeftoverProcesses, Wait};
 use crate::terminal::PrefixKey;
 use clap::ValueEnum;
 use std::num::NonZeroUsize;
@@ -769,6 +769,14 @@ pub(crate) enum ClusterCommand {
         #[command(flatten)]
         server: ServerArgs,
     },
+
+    /// Make the logs again from the copies of one node, after the servers of NATS have lost them
+    ///
+    /// Stop all nodes, and start the servers of NATS with empty store directories. Choose the node whose copies
+    /// have the most records (`rejoin verify DIR/logs/0`, and so on), and run this on its machine once. It writes
+    /// all records of its copies to new streams. Then move the directory `logs` away at the other nodes, and start
+    /// all nodes.
+    Restore(Box<RestoreArgs>),
 }
 
 /// A text that can be a node's name, and so a part of a path.
@@ -779,6 +787,39 @@ fn node_name(text: &str) -> Result<String, String> {
         false => Err("a node's name has lower-case letters, digits and `-`".to_owned()),
     }
 }
+
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = RESTORE_EXAMPLES)]
+pub(crate) struct RestoreArgs {
+    /// The node's directory, as in `rejoin serve`. Its copies stay in `logs.old`
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "REJOIN_DATA",
+        default_value = "rejoin-data"
+    )]
+    pub(crate) data: PathBuf,
+
+    /// The node to which a log belongs, for a log without a session; repeat it for several
+    #[arg(long, value_name = "LOG=NODE")]
+    pub(crate) home: Vec<String>,
+
+    /// TOML file with the node's settings
+    #[arg(long, value_name = "FILE", env = "REJOIN_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) cluster: ClusterTable,
+}
+
+const RESTORE_EXAMPLES: &str = "\
+Examples:
+  rejoin cluster restore --config /etc/rejoin/rejoin.toml --data /var/lib/rejoin
+
+Exit status:
+  0  all records of the copies are in the streams
+  2  failed: a copy is not whole, a stream has messages, no server, or wrong command line
+";
 
 const CLUSTER_EXAMPLES: &str = "\
 Examples:

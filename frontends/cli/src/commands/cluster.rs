@@ -1,7 +1,7 @@
 //! `rejoin cluster`: the nodes of a cluster and their logs as one of them sees them, and taking one out.
 
 use super::sessions::print;
-use crate::args::{ClusterArgs, ClusterCommand, ServerArgs};
+use crate::args::ServerArgs;
 use crate::client::ClientError;
 use crate::client::api::Api;
 use crate::client::table::{harmless, table};
@@ -12,14 +12,7 @@ use std::process::ExitCode;
 /// The exit status where the node that was asked is cut off or behind.
 const NOT_READY: u8 = 1;
 
-pub(crate) fn run(args: &ClusterArgs) -> Result<ExitCode, ClientError> {
-    match &args.ask {
-        ClusterCommand::Status { server, json } => status(server, *json),
-        ClusterCommand::Retire { node, server } => retire(node, server),
-    }
-}
-
-fn retire(node: &str, server: &ServerArgs) -> Result<ExitCode, ClientError> {
+pub(crate) fn retire(node: &str, server: &ServerArgs) -> Result<ExitCode, ClientError> {
     let path = format!("/cluster/nodes/{node}/retire");
     let retired = Api::new(server)?.post(&path, &json!({}))?;
     let writer = retired["writer"].as_str();
@@ -31,7 +24,7 @@ fn retire(node: &str, server: &ServerArgs) -> Result<ExitCode, ClientError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn status(server: &ServerArgs, json: bool) -> Result<ExitCode, ClientError> {
+pub(crate) fn status(server: &ServerArgs, json: bool) -> Result<ExitCode, ClientError> {
     let status = Api::new(server)?.get("/cluster")?;
     let not_ready = status["notReady"].as_str();
     if json {
