@@ -7,7 +7,7 @@ use crate::gates::{check_payload, check_version};
 use crate::jetstream::ConnectError;
 use crate::limits::{ANSWER, ANSWERS_AT_ONCE, PING};
 use async_nats::client::RequestErrorKind;
-use async_nats::{Client, ConnectOptions, Request};
+use async_nats::{Client, ConnectOptions, Event, Request};
 use futures::StreamExt;
 use futures::channel::oneshot as answers;
 use futures::future::BoxFuture;
@@ -136,8 +136,12 @@ impl Connection {
         let mut options = ConnectOptions::new()
             .name("rejoin")
             .ping_interval(PING)
-            // For each try to connect, too: whoever uses the connection says when it is away.
-            .event_callback(async |event| tracing::debug!(%event, "the connection to NATS"))
+            // For each try to connect, too: whoever uses the connection says when it is away. But nobody else
+            // says what the user of NATS may not do: that is not answered.
+            .event_callback(async |event| match event {
+                Event::ServerError(error) => tracing::warn!(%error, "the servers of NATS refuse"),
+                event => tracing::debug!(%event, "the connection to NATS"),
+            })
             .connection_timeout(ANSWER)
             .request_timeout(Some(ANSWER));
         options = match settings.access.clone() {
