@@ -15,7 +15,9 @@ mod servers;
 mod book;
 mod gates;
 mod logins;
+mod members;
 mod operators;
+mod restore;
 
 use serde_json::{Value, json};
 use server::{Server, directory, is_status_of, outcome, said};

@@ -21,6 +21,7 @@ use rejoin_log::segment::LogId;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
@@ -127,7 +128,11 @@ impl JetStream {
         new_id: LogId,
         has_records: bool,
     ) -> Result<Self, ConnectError> {
-        check_sync(&settings.sync, settings.replicas)?;
+        // Once: a node that can't reach one server, and has lost a log, must be able to open it again.
+        if !connection.is_checked.load(Ordering::Acquire) {
+            check_sync(&settings.sync, settings.replicas)?;
+            connection.is_checked.store(true, Ordering::Release);
+        }
         let cluster = &settings.cluster;
         let number = settings.number;
         let mut connection = Self {
@@ -507,17 +512,18 @@ impl LogServer for JetStream {
     fn read(&mut self, key: &str) -> Option<Option<Entry>> {
         let subject = format!("$KV.{}.{key}", self.bucket);
         let body = BTreeMap::from([("last_by_subj", subject)]);
-        let answer: Option<MessageAnswer> = self.message(&format!("KV_{}", self.bucket), &body);
-        self.note(answer.is_some());
-        let answer = answer?;
-        match (answer.message, answer.error) {
+        let answer = self.message(&format!("KV_{}", self.bucket), &body);
+        let found = answer.and_then(|answer| match (answer.message, answer.error) {
             (Some(message), _) => Some(Some(Entry {
                 revision: message.seq,
                 value: STANDARD.decode(message.data).ok()?,
             })),
             (None, Some(error)) if error.err_code == NO_MESSAGE => Some(None),
+            // A server without a leader says that it is not available.
             _ => None,
-        }
+        });
+        self.note(found.is_some());
+        found
     }
 
     fn write(&mut self, key: &str, expected: u64, value: &[u8]) -> Written {
