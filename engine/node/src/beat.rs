@@ -28,6 +28,10 @@ pub(crate) fn run(
     let mut contact = Contact::default();
     *lock(&shared.answered) = Some(shared.stopwatch.now());
     loop {
+        // Before the beat: a node that has slept must first learn what it has lost.
+        for log in read_claims(shared, &mut entries) {
+            drive(&mut drivers, shared, engine, log, None);
+        }
         if !shared.is_silent.load(Ordering::Acquire) {
             let seen = beat.write(shared, engine, &mut entries);
             contact.note(shared, seen.is_some());
@@ -39,9 +43,6 @@ pub(crate) fn run(
                     compare_accounts(shared);
                 }
             }
-        }
-        for log in read_claims(shared, &mut entries) {
-            drive(&mut drivers, shared, engine, log, None);
         }
         note_ends(shared);
         if shared.pause(BEAT) {
@@ -146,7 +147,11 @@ fn read_claims(shared: &Shared, entries: &mut Server) -> Vec<u8> {
         // Homes are given out in order.
         let Some(entry) = found else { break };
         if let Some(claim) = Claim::decode(&entry.value) {
-            lock(&shared.claims).insert(log, claim);
+            let term = claim.term;
+            let before = lock(&shared.claims).insert(log, claim);
+            if before.is_some_and(|before| before.term < term) {
+                shared.on_new_term.notify(usize::MAX);
+            }
             logs.push(log);
         }
     }

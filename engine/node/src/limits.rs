@@ -54,6 +54,9 @@ pub const REOPEN: Duration = Duration::from_secs(1);
 /// How long the start waits for servers that don't answer.
 pub const START: Duration = Duration::from_secs(60);
 
+/// How long a start waits for a beat of another process of its node's name.
+pub const NAME: Duration = Duration::from_millis(2_500);
+
 /// The pause before the next try of what servers did not answer at the start.
 pub const PAUSE: Duration = Duration::from_millis(50);
 

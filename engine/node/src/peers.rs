@@ -1,9 +1,10 @@
 //! Asks the nodes that write the other logs.
 
 use crate::{Shared, lock, status};
-use futures::future::{BoxFuture, FutureExt, ready};
+use futures::future::{BoxFuture, Either, FutureExt, ready, select};
 use rejoin_engine::peers::{ClusterStatus, LogPlace, PeerAnswer, PeerError, PeerRequest, Peers};
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -38,9 +39,16 @@ impl Peers for NodePeers {
         let Some(bytes) = request.encode() else {
             return ready(Err(PeerError::NoOwner)).boxed();
         };
-        let asked = self.shared.surroundings.ask(log, claim.term, bytes);
+        let (shared, term) = (self.shared.clone(), claim.term);
+        let asked = shared.surroundings.ask(log, term, bytes);
         async move {
-            PeerAnswer::decode(&asked.await?).map_err(|error| {
+            let deposed = pin!(shared.newer_term(log, term));
+            let answer = match select(asked, deposed).await {
+                Either::Left((answer, _)) => answer?,
+                // Its answer would come late, if it came at all.
+                Either::Right(_) => return Err(PeerError::Deposed),
+            };
+            PeerAnswer::decode(&answer).map_err(|error| {
                 tracing::warn!(log, %error, "cannot read the answer of another node");
                 PeerError::Unanswered
             })
