@@ -42,7 +42,14 @@ const EDGES: [(&str, &[&str]); 24] = [
     ("rejoin-search", &["rejoin-engine"]),
     (
         "rejoin-sim",
-        &["rejoin-core", "rejoin-log", "rejoin-engine"],
+        &[
+            "rejoin-core",
+            "rejoin-log",
+            "rejoin-cluster",
+            "rejoin-engine",
+            // Without NATS.
+            "rejoin-node",
+        ],
     ),
     ("rejoin-http", &["rejoin-metrics"]),
     ("rejoin-accounts", &["rejoin-core", "rejoin-http"]),

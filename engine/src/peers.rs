@@ -39,13 +39,6 @@ pub trait Peers: fmt::Debug + Send + Sync + 'static {
     fn place(&self, _log: u8) -> Option<LogPlace> {
         None
     }
-
-    /// Whether no node has ever had this log. False, too, while that is not known yet: a node that has just
-    /// started does not follow the logs of the others, and must say of none of their sessions that it does not
-    /// exist.
-    fn is_missing(&self, log: u8) -> bool {
-        self.place(log).is_none()
-    }
 }
 
 /// Which node writes a log.
@@ -365,6 +358,9 @@ pub enum PeerError {
     /// No node has the log at present, and the request was not carried out.
     #[error("no node writes the log at present")]
     NoOwner,
+    /// There is no such log: that is known, and not only unknown.
+    #[error("there is no such log")]
+    NoLog,
     /// No answer came. The request may have been carried out.
     #[error("the node that writes the log did not answer")]
     Unanswered,

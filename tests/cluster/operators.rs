@@ -40,8 +40,14 @@ impl Pair {
 
     fn node(&self, name: &str) -> Server {
         let mut flags = arguments(&self.nats, name);
-        // So that the test does not take a minute.
-        flags.extend(["--cluster-stop-jobs-without-log", "15s"].map(str::to_owned));
+        // So that the test does not take minutes.
+        let hurried = [
+            "--cluster-stop-jobs-without-log",
+            "15s",
+            "--shutdown-grace",
+            "1s",
+        ];
+        flags.extend(hurried.map(str::to_owned));
         let flags: Vec<_> = flags.iter().map(String::as_str).collect();
         Server::start(&self.directory.path().join(name), &flags)
     }
@@ -236,6 +242,13 @@ fn a_node_that_is_cut_off_says_so(pair: &mut Pair, directory: &Path) {
     until("the session says what became of its command", || {
         events(&pair.nodes[0], &session).iter().any(why)
     });
+    // A clean end does not wait for NATS for ever: a second for jobs, 12 for NATS, and some for what is left.
+    (0..3).for_each(|server| pair.nats.suspend(server));
+    let begun = Instant::now();
+    let ended = pair.nodes[1].signal("-TERM");
+    assert!(ended.success(), "{ended}");
+    assert!(begun.elapsed() < Duration::from_secs(30), "{begun:?}");
+    pair.nodes.clear();
 }
 
 /// Starts a node that no server answers, and where its log lines are.

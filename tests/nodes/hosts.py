@@ -91,7 +91,8 @@ class Part:
         self.is_down = self.is_stopped = False
         self.starts += 1
         self.process = subprocess.Popen(
-            ["ip", "netns", "exec", self.namespace, *self.hosts.command(self)],
+            # Not `ip netns exec`: that copies all mounts, and a disk could not be taken away any more.
+            ["nsenter", f"--net=/run/netns/{self.namespace}", *self.hosts.command(self)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             cwd=self.hosts.root, env=self.hosts.environment,
         )
@@ -268,9 +269,11 @@ class Hosts:
                         return next(it for it in self.servers if it.name == detail["cluster"]["leader"])
         return None
 
-    def wait(self, what, is_so, patience=120.0):
+    def wait(self, what, is_so, patience=120.0, revives=False):
         begun = time.monotonic()
         while not is_so():
+            if revives:
+                self.revive()
             if time.monotonic() > begun + patience:
                 raise AssertionError(f"it does not become so: {what}")
             time.sleep(0.02)

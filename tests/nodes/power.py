@@ -16,6 +16,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -65,7 +66,15 @@ def cut(hosts, disks):
         disk.mount()
 
 
+def apart():
+    """Runs this program where no other one sees its mounts: one that is started meanwhile would hold the disks."""
+    if "REJOIN_APART" not in os.environ:
+        os.environ["REJOIN_APART"] = "1"
+        os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", sys.executable, *sys.argv])
+
+
 def main():
+    apart()
     parser = argparse.ArgumentParser()
     parser.add_argument("rejoin")
     parser.add_argument("--nats", default="nats-server")
@@ -104,9 +113,9 @@ def main():
             cut(hosts, disks)
             for part in hosts.parts:
                 part.start()
-            hosts.wait("commands are acknowledged again", lambda: len(run.history.acknowledged) > told + 20, 180)
+            hosts.wait("commands are acknowledged again", lambda: len(run.history.acknowledged) > told + 20, 180, revives=True)
             say(f"power cut {turn + 1}: {told} requests acknowledged before; again after {time.monotonic() - began:.1f} s")
-            hosts.wait("all nodes are ready", lambda: all(map(hosts.is_ready, hosts.nodes)), 180)
+            hosts.wait("all nodes are ready", lambda: all(map(hosts.is_ready, hosts.nodes)), 180, revives=True)
         is_over.set()
         keeper.join(60)
         check(run, settings)

@@ -5,7 +5,7 @@
 //! succeed, which may take 10 seconds: a lease with a shorter time to live would depose healthy
 //! owners.
 
-use crate::claim::NodeName;
+use crate::claim::{Claim, NodeName};
 use crate::limits::{NODES, SILENT_BEATS};
 use std::collections::BTreeMap;
 
@@ -14,7 +14,11 @@ use std::collections::BTreeMap;
 pub struct Beats {
     /// Own beats that were written in a row.
     row: u64,
+    /// Own beats that were written, in all.
+    all: u64,
     nodes: BTreeMap<NodeName, Seen>,
+    /// The claims of logs, with how many own beats there had been when each was first seen.
+    claims: BTreeMap<u8, (Claim, u64)>,
     patience: u64,
 }
 
@@ -29,6 +33,8 @@ struct Seen {
     revision: u64,
     /// Own beats that were written in a row while this one did not change.
     silent: u64,
+    /// Whether it was ever seen to change.
+    has_beaten: bool,
 }
 
 impl Beats {
@@ -44,7 +50,9 @@ impl Beats {
     pub fn patient(patience: u64) -> Self {
         Self {
             row: 0,
+            all: 0,
             nodes: BTreeMap::new(),
+            claims: BTreeMap::new(),
             patience: patience.max(SILENT_BEATS),
         }
     }
@@ -68,6 +76,7 @@ impl Beats {
             return;
         };
         self.row = self.row.saturating_add(1);
+        self.all = self.all.saturating_add(1);
         // A node that ends cleanly deletes its beat.
         self.nodes
             .retain(|name, _| seen.iter().any(|(other, _)| other == name));
@@ -83,11 +92,13 @@ impl Beats {
             let node = self.nodes.entry(name.clone()).or_insert(Seen {
                 revision,
                 silent: 0,
+                has_beaten: false,
             });
             if node.revision != revision {
                 *node = Seen {
                     revision,
                     silent: 0,
+                    has_beaten: true,
                 };
             }
         }
@@ -100,6 +111,30 @@ impl Beats {
         self.nodes
             .get(node)
             .map_or(self.row, |seen| seen.silent.min(self.row))
+    }
+
+    /// The claim of log `number` was read.
+    pub fn watch(&mut self, number: u8, claim: &Claim) {
+        let is_known = self.claims.get(&number).is_some_and(|(it, _)| it == claim);
+        if !is_known {
+            self.claims.insert(number, (claim.clone(), self.all));
+        }
+    }
+
+    /// As [`silence`](Self::silence), of the owner of log `number` by this claim: only beats count that were
+    /// written since the claim was first [seen](Self::watch). Who has just claimed a log is alive, whatever
+    /// was observed before: this process may have been stopped meanwhile. 0 if the claim was never seen.
+    #[must_use]
+    pub fn silence_since(&self, number: u8, claim: &Claim) -> u64 {
+        let Some(owner) = &claim.owner else {
+            return 0;
+        };
+        match self.claims.get(&number) {
+            Some((seen, since)) if seen == claim => {
+                self.silence(owner).min(self.all.saturating_sub(*since))
+            }
+            _ => 0,
+        }
     }
 
     /// Own beats in a row that were written and followed by reading the others'.
@@ -115,6 +150,14 @@ impl Beats {
             .iter()
             .filter(|(_, seen)| seen.silent < self.patience);
         live.map(|(name, _)| name)
+    }
+
+    /// Whether another node was seen to beat, and is not held for dead. A dead node is not held for dead by one
+    /// that has just begun to observe, but was not seen to beat either.
+    #[must_use]
+    pub fn is_beating(&self, node: &NodeName) -> bool {
+        let seen = self.nodes.get(node);
+        seen.is_some_and(|seen| seen.has_beaten && seen.silent < self.patience)
     }
 
     /// The other nodes that have a beat, also those that are held for dead.

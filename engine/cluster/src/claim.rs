@@ -145,6 +145,9 @@ pub fn node_key(node: &NodeName) -> String {
 /// it, a beat later each. If two claim all the same, one of them loses. A log that no node has had yet is left
 /// to the one that it belongs to.
 ///
+/// The claim is as it is now; `beats` must have [seen](Beats::watch) it before, if its owner is to be held for
+/// dead.
+///
 /// `has_owned`: this process has written the log before. Then another process of the same name has
 /// taken it from us, and we don't take it back: two processes would do so for ever.
 #[must_use]
@@ -166,7 +169,7 @@ pub fn should_claim(
     if owner == me {
         return claim.process == Some(process) || !has_owned;
     }
-    let silence = beats.silence(owner);
+    let silence = beats.silence_since(number, claim);
     silence
         >= beats
             .patience()

@@ -33,7 +33,8 @@ pub struct Taken<S> {
     pub log: StreamLog<S>,
     /// The records that were not read before.
     pub records: Vec<Arc<Record>>,
-    /// The node that wrote the log before. None: that is in no message that this follower has read.
+    /// The node that wrote the log's last records. None: there are none, or the message that says so was
+    /// purged.
     pub from: Option<NodeName>,
 }
 
@@ -97,7 +98,7 @@ impl<S: LogServer + Send> Follower<S> {
             .take_log(&mut self.chain, &mut append, Some(should));
         match held {
             Ok(held) => Ok(Taken {
-                from: self.opening.writer_before.take(),
+                from: self.opening.writer.take(),
                 log: self.opening.into_log(self.copy, held),
                 records: read,
             }),

@@ -303,7 +303,7 @@ impl JetStream {
         }
         let since = *self.unanswered_since.get_or_insert(now);
         if now.saturating_sub(since) >= CUT_OFF {
-            tracing::info!("leaves a NATS server that has not answered for long");
+            tracing::debug!("leaves a NATS server that has not answered for long");
             // If there is no connection, one is being made.
             let _ = self.handle.block_on(self.client.force_reconnect());
             self.unanswered_since = Some(now);
@@ -507,17 +507,18 @@ impl LogServer for JetStream {
     fn read(&mut self, key: &str) -> Option<Option<Entry>> {
         let subject = format!("$KV.{}.{key}", self.bucket);
         let body = BTreeMap::from([("last_by_subj", subject)]);
-        let answer: Option<MessageAnswer> = self.message(&format!("KV_{}", self.bucket), &body);
-        self.note(answer.is_some());
-        let answer = answer?;
-        match (answer.message, answer.error) {
+        let answer = self.message(&format!("KV_{}", self.bucket), &body);
+        let found = answer.and_then(|answer| match (answer.message, answer.error) {
             (Some(message), _) => Some(Some(Entry {
                 revision: message.seq,
                 value: STANDARD.decode(message.data).ok()?,
             })),
             (None, Some(error)) if error.err_code == NO_MESSAGE => Some(None),
+            // A server without a leader says that it is not available.
             _ => None,
-        }
+        });
+        self.note(found.is_some());
+        found
     }
 
     fn write(&mut self, key: &str, expected: u64, value: &[u8]) -> Written {

@@ -47,7 +47,7 @@ enum State {
 pub struct StopAppends(Arc<AtomicBool>);
 
 impl StopAppends {
-    /// Ends a waiting append, and all later ones.
+    /// Ends a waiting append, and all later ones; also the try to let the log go.
     pub fn stop(&self) {
         self.0.store(true, Ordering::Release);
     }
@@ -169,6 +169,7 @@ impl<S: LogServer + Send> StreamLog<S> {
     /// one's beat stops.
     fn release(&mut self) {
         let patience = Patience::of(CLOSING, &self.server);
+        let stop = Arc::clone(&self.stop);
         let mut release = Release::new(self.number, (&self.node, self.process), &self.held);
         loop {
             match release.step(&mut self.server) {
@@ -182,7 +183,8 @@ impl<S: LogServer + Send> StreamLog<S> {
                     return;
                 }
                 Progress::Again => {}
-                Progress::Pause if patience.pause(&mut self.server) => {}
+                Progress::Pause
+                    if !stop.load(Ordering::Acquire) && patience.pause(&mut self.server) => {}
                 Progress::Pause => {
                     tracing::warn!(
                         log = self.number,

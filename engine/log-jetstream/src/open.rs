@@ -227,10 +227,8 @@ pub(crate) struct Opening<S> {
     parts_position: u64,
     /// The node that has written the last owner message that was read.
     pub(crate) owner: Option<NodeName>,
-    /// As `owner`, also if it has let the log go since.
-    writer: Option<NodeName>,
-    /// The writer before that one.
-    pub(crate) writer_before: Option<NodeName>,
+    /// The node that has written the last records that were read.
+    pub(crate) writer: Option<NodeName>,
 }
 
 impl<S: LogServer + Send> Opening<S> {
@@ -252,7 +250,6 @@ impl<S: LogServer + Send> Opening<S> {
             parts_position: 0,
             owner: None,
             writer: None,
-            writer_before: None,
         }
     }
 
@@ -322,7 +319,7 @@ impl<S: LogServer + Send> Opening<S> {
             last = self.bounds()?.last;
         }
         self.least = chain.link().number;
-        (self.owner, self.writer, self.writer_before) = (None, None, None);
+        (self.owner, self.writer) = (None, None);
         self.copied = first.position.saturating_sub(1);
         Ok(Some((self.copied, cut)))
     }
@@ -488,6 +485,7 @@ impl<S: LogServer + Send> Opening<S> {
                 }),
             };
         }
+        self.find_owner(bounds.first, begin)?;
         while begin > bounds.first {
             let (before, encoded) = self.message(begin.saturating_sub(1))?;
             if !before.more {
@@ -500,6 +498,27 @@ impl<S: LogServer + Send> Opening<S> {
         } else {
             Chain::after_purge(log, begin)
         })
+    }
+
+    /// Finds the node that has written message `sequence`: it has said so in the first message of its term.
+    fn find_owner(&mut self, first: u64, sequence: u64) -> Result<(), StreamOpenError> {
+        let term = self.message(sequence)?.0.term;
+        let (mut low, mut high) = (first, sequence);
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.message(middle)?.0.term < term {
+                low = middle.saturating_add(1);
+            } else {
+                high = middle;
+            }
+        }
+        let (message, _) = self.message(low)?;
+        // Otherwise it was purged.
+        if message.kind == MessageKind::Owner {
+            let said: Option<Announcement> = serde_json::from_slice(&message.body).ok();
+            self.owner = said.and_then(|said| said.node.parse().ok());
+        }
+        Ok(())
     }
 
     /// Reads up to message `target`.
@@ -559,11 +578,10 @@ impl<S: LogServer + Send> Opening<S> {
             return Ok(());
         };
         match message.kind {
-            MessageKind::Batch => {}
+            MessageKind::Batch => self.writer.clone_from(&self.owner),
             MessageKind::Owner => {
                 let said: Option<Announcement> = serde_json::from_slice(&message.body).ok();
                 self.owner = said.and_then(|said| said.node.parse().ok());
-                self.writer_before = std::mem::replace(&mut self.writer, self.owner.clone());
                 return Ok(());
             }
             MessageKind::LetGo => {

@@ -1,7 +1,7 @@
 //! Beats, and reads the claims of all logs: once a second.
 
 use crate::driver::Driver;
-use crate::limits::{ACCOUNTS_BEATS, BEAT, LOGS, LOST_BEATS};
+use crate::limits::{ACCOUNTS_BEATS, BEAT, LOGS, LOST_BEATS, READINGS, SLEEP};
 use crate::surroundings::{Server, Thread};
 use crate::{Shared, lock};
 use rejoin_cluster::{Claim, LogServer, NodeEntry, NodeName, Written, claim_key, node_key};
@@ -11,6 +11,7 @@ use rejoin_log_jetstream::Follower;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Beats until the node leaves, and drives each log on a thread of its own.
 pub(crate) fn run(
@@ -27,11 +28,15 @@ pub(crate) fn run(
     };
     let mut contact = Contact::default();
     *lock(&shared.answered) = Some(shared.stopwatch.now());
+    let mut begun = shared.stopwatch.now();
     loop {
-        // Before the beat: a node that has slept must first learn what it has lost.
-        for log in read_claims(shared, &mut entries) {
-            drive(&mut drivers, shared, engine, log, None);
+        if has_slept(shared, begun) {
+            // Before the beat: it must first learn what it has lost.
+            for log in read_claims(shared, &mut entries) {
+                drive(&mut drivers, shared, engine, log, None);
+            }
         }
+        begun = shared.stopwatch.now();
         if !shared.is_silent.load(Ordering::Acquire) {
             let seen = beat.write(shared, engine, &mut entries);
             contact.note(shared, seen.is_some());
@@ -44,8 +49,22 @@ pub(crate) fn run(
                 }
             }
         }
-        note_ends(shared);
-        if shared.pause(BEAT) {
+        let mut must_read = true;
+        for _ in 0..READINGS {
+            if must_read {
+                for log in read_claims(shared, &mut entries) {
+                    drive(&mut drivers, shared, engine, log, None);
+                }
+                note_ends(shared);
+            }
+            let paused = shared.stopwatch.now();
+            shared.pause(BEAT / READINGS);
+            if shared.is_leaving() || has_slept(shared, paused) {
+                break;
+            }
+            must_read = !lock(&shared.reading).0.is_empty();
+        }
+        if shared.is_leaving() {
             break;
         }
     }
@@ -53,6 +72,11 @@ pub(crate) fn run(
         driver();
     }
     beat.delete(shared, &mut entries);
+}
+
+/// Whether so much time has passed since then that the process was stopped, or the servers did not answer.
+fn has_slept(shared: &Shared, begun: Duration) -> bool {
+    shared.stopwatch.now().saturating_sub(begun) >= SLEEP
 }
 
 fn drive(
@@ -139,15 +163,16 @@ fn note_ends(shared: &Shared) {
 
 /// The claims of all logs as they are now, for all threads. Returns which logs there are.
 fn read_claims(shared: &Shared, entries: &mut Server) -> Vec<u8> {
-    let mut logs = Vec::new();
+    let waiting = std::mem::take(&mut lock(&shared.reading).0);
+    let (mut logs, mut has_answered) = (Vec::new(), true);
     for log in 0..LOGS {
-        let Some(found) = entries.read(&claim_key(log)) else {
-            return logs;
-        };
+        let read = entries.read(&claim_key(log));
+        has_answered = read.is_some();
         // Homes are given out in order.
-        let Some(entry) = found else { break };
+        let Some(Some(entry)) = read else { break };
         if let Some(claim) = Claim::decode(&entry.value) {
             let term = claim.term;
+            lock(&shared.beats).watch(log, &claim);
             let before = lock(&shared.claims).insert(log, claim);
             if before.is_some_and(|before| before.term < term) {
                 shared.on_new_term.notify(usize::MAX);
@@ -155,7 +180,10 @@ fn read_claims(shared: &Shared, entries: &mut Server) -> Vec<u8> {
             logs.push(log);
         }
     }
-    shared.has_read_claims.store(true, Ordering::Release);
+    for waiting in waiting {
+        // It may have been given up.
+        let _ = waiting.send(has_answered);
+    }
     logs
 }
 

@@ -353,7 +353,8 @@ impl Driver {
                 self.shared.is_whole(self.log);
             }
             let is_taken = self.shared.term(self.log) > term;
-            let is_lent = *home != self.shared.member.node && self.is_alive(home);
+            let is_lent =
+                *home != self.shared.member.node && lock(&self.shared.beats).is_beating(home);
             if is_lent {
                 self.engine.give_back(self.log);
             }
@@ -389,10 +390,6 @@ impl Driver {
             let mut sessions = views.open_sessions();
             sessions.any(|it| numbering.log_of(it.id) == self.log && it.is_busy())
         })
-    }
-
-    fn is_alive(&self, node: &NodeName) -> bool {
-        lock(&self.shared.beats).live().any(|live| live == node)
     }
 }
 

@@ -181,7 +181,7 @@ impl Membership {
             home,
             claims: Mutex::default(),
             on_new_term: Wake::new(),
-            has_read_claims: AtomicBool::new(false),
+            reading: Mutex::default(),
             logs: Mutex::default(),
             entries: Mutex::default(),
             appends: Mutex::default(),

@@ -33,6 +33,7 @@ pub use shared_entry::{SharedEntry, Unanswered};
 pub use surroundings::{Answer, NodePatience, Noticing, Server, Surroundings, Thread};
 
 use event_listener::Event as Wake;
+use futures::channel::oneshot;
 use rejoin_cluster::{Beats, Claim, NodeEntry};
 use rejoin_engine::peers::{ClusterStatus, LogStatus, Peers, ServerStatus};
 use rejoin_engine::{Engine, Runtime};
@@ -74,8 +75,8 @@ struct Shared {
     claims: Mutex<BTreeMap<u8, Claim>>,
     /// Woken when another node's claim of a log was read.
     on_new_term: Wake,
-    /// Whether those of all logs have been read.
-    has_read_claims: AtomicBool,
+    /// Who waits until they are read again.
+    reading: Mutex<Reading>,
     logs: Mutex<BTreeMap<u8, LogState>>,
     /// What the other nodes said of themselves at their last beats.
     entries: Mutex<BTreeMap<NodeName, NodeEntry>>,
@@ -93,6 +94,20 @@ struct Shared {
     accounts_mark: Mutex<Option<String>>,
     /// Nodes that show another one, as it was last logged.
     other_accounts: Mutex<BTreeSet<NodeName>>,
+}
+
+/// Who waits for the next reading of all claims.
+#[derive(Debug, Default)]
+struct Reading(Vec<oneshot::Sender<bool>>);
+
+impl Reading {
+    /// Ready when all claims were read by calls that begin later. False: the servers did not answer.
+    fn wait(&mut self) -> oneshot::Receiver<bool> {
+        let (sender, receiver) = oneshot::channel();
+        self.0.retain(|waiting| !waiting.is_canceled());
+        self.0.push(sender);
+        receiver
+    }
 }
 
 /// A log as the threads note it.

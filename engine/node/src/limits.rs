@@ -9,6 +9,8 @@ pub const LOGS: u8 = 16;
 /// The time between two beats.
 pub const BEAT: Duration = Duration::from_secs(1);
 
+/// How often between two beats it is looked whether somebody waits for the claims to be read again.
+pub const READINGS: u32 = 4;
 /// After how many beats this node looks again whether its accounts have changed, and whether the others have the same.
 pub const ACCOUNTS_BEATS: u64 = 5;
 
@@ -53,6 +55,9 @@ pub const REOPEN: Duration = Duration::from_secs(1);
 
 /// How long the start waits for servers that don't answer.
 pub const START: Duration = Duration::from_secs(60);
+
+/// A beat after so long a time was late, because the process was stopped or the servers did not answer.
+pub const SLEEP: Duration = Duration::from_secs(2);
 
 /// How long a start waits for a beat of another process of its node's name.
 pub const NAME: Duration = Duration::from_millis(2_500);

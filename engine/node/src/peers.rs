@@ -2,11 +2,11 @@
 
 use crate::{Shared, lock, status};
 use futures::future::{BoxFuture, Either, FutureExt, ready, select};
+use rejoin_cluster::Claim;
 use rejoin_engine::peers::{ClusterStatus, LogPlace, PeerAnswer, PeerError, PeerRequest, Peers};
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// Asks the owner that a log's claim names, in its term.
 pub(crate) struct NodePeers {
@@ -25,24 +25,41 @@ impl fmt::Debug for NodePeers {
     }
 }
 
+/// The claim of a log of which this node knows none: it may have just been started, or the log just been
+/// made. So that is said only after the claims were read once more.
+async fn read_claim(shared: &Shared, log: u8) -> Result<Claim, PeerError> {
+    let are_read = lock(&shared.reading).wait();
+    let are_read = are_read.await.unwrap_or(false);
+    let claim = lock(&shared.claims).get(&log).cloned();
+    match claim {
+        Some(claim) => Ok(claim),
+        None if are_read => Err(PeerError::NoLog),
+        None => Err(PeerError::Unanswered),
+    }
+}
+
 impl Peers for NodePeers {
     fn ask(
         &self,
         log: u8,
         request: PeerRequest,
     ) -> BoxFuture<'static, Result<PeerAnswer, PeerError>> {
-        let claim = lock(&self.shared.claims).get(&log).cloned();
-        let Some(claim) = claim.filter(|claim| claim.owner.is_some()) else {
-            return ready(Err(PeerError::NoOwner)).boxed();
-        };
         // Never of a client, so it was never carried out.
         let Some(bytes) = request.encode() else {
             return ready(Err(PeerError::NoOwner)).boxed();
         };
-        let (shared, term) = (self.shared.clone(), claim.term);
-        let asked = shared.surroundings.ask(log, term, bytes);
+        let shared = self.shared.clone();
+        let known = lock(&shared.claims).get(&log).cloned();
         async move {
-            let deposed = pin!(shared.newer_term(log, term));
+            let claim = match known {
+                Some(claim) => claim,
+                None => read_claim(&shared, log).await?,
+            };
+            if claim.owner.is_none() {
+                return Err(PeerError::NoOwner);
+            }
+            let asked = shared.surroundings.ask(log, claim.term, bytes);
+            let deposed = pin!(shared.newer_term(log, claim.term));
             let answer = match select(asked, deposed).await {
                 Either::Left((answer, _)) => answer?,
                 // Its answer would come late, if it came at all.
@@ -62,9 +79,5 @@ impl Peers for NodePeers {
 
     fn place(&self, log: u8) -> Option<LogPlace> {
         status::place_of(&self.shared, log)
-    }
-
-    fn is_missing(&self, log: u8) -> bool {
-        self.shared.has_read_claims.load(Ordering::Acquire) && self.place(log).is_none()
     }
 }

@@ -30,11 +30,13 @@
 mod drain;
 mod invariants;
 mod mutants;
+mod nodes;
 mod oracle;
 mod simulation;
 mod workload;
 mod world;
 
 pub use mutants::Mutant;
+pub use nodes::{NodesFailure, NodesMutant, NodesPlan, NodesReport, run_nodes};
 pub use oracle::{Coverage, Trace};
 pub use simulation::{Failure, Plan, Report, run};

@@ -172,7 +172,8 @@ impl Engine {
                 Box::pin(self.wait_for_jobs(|session| self.node.logs.number_of(session) == log));
             let _ = select(idle, self.runtime().timer(patience)).await;
         }
-        owned.end(JobsAtEnd::Interrupted);
+        // Those that are left are lost: nothing of them may go on here.
+        owned.end(JobsAtEnd::Lost);
         owned.ended().await
     }
 
@@ -426,11 +427,9 @@ impl Engine {
         let end = node.runtime.elapsed().saturating_add(ASK_PATIENCE);
         loop {
             let changed = node.logs.listen();
-            let followed = match node.logs.role(log) {
-                Some(LogRole::Owned(_)) => return Ok(Asked::Owned),
-                Some(LogRole::Followed(followed)) => Some(followed),
-                None => None,
-            };
+            if let Some(LogRole::Owned(_)) = node.logs.role(log) {
+                return Ok(Asked::Owned);
+            }
             match peers.ask(log, request.clone()).await {
                 Ok(PeerAnswer { position, reply }) => {
                     let is_reached = self.reach(log, position).await;
@@ -441,9 +440,8 @@ impl Engine {
                 Err(PeerError::Unanswered | PeerError::Deposed) => {
                     return Err(Unavailable::Unanswered);
                 }
-                Err(PeerError::NoOwner) if followed.is_none() && peers.is_missing(log) => {
-                    return Ok(Asked::NoLog);
-                }
+                // Not because it is not known here: this node may just have been started.
+                Err(PeerError::NoLog) => return Ok(Asked::NoLog),
                 Err(PeerError::NoOwner) => {}
             }
             if node.runtime.elapsed() >= end {

@@ -134,6 +134,8 @@ impl Sequencer {
             // One of several nodes goes on as a reader of the log, and says that itself.
             Unavailable::LogFailed(error) if !is_only => match &**error {
                 AppendError::Fenced(_) => tracing::debug!("{error}"),
+                // It does not wait for its servers any more.
+                error if self.committed.is_closing() => tracing::debug!("{error}"),
                 error => tracing::error!(%error, "a log has failed, and is opened again"),
             },
             ending => tracing::error!("{ending}"),

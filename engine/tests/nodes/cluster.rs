@@ -339,8 +339,14 @@ impl Peers for TestPeers {
             {
                 return Err(PeerError::Unanswered);
             }
-            let owner = cluster.stream(log).lock().unwrap().owner;
-            let owner = owner.ok_or(PeerError::NoOwner)?;
+            let (owner, term) = {
+                let stream = cluster.stream(log).lock().unwrap();
+                (stream.owner, stream.term)
+            };
+            let owner = owner.ok_or(match term {
+                0 => PeerError::NoLog,
+                _ => PeerError::NoOwner,
+            })?;
             let engine = cluster.engine(owner).clone();
             let is_touch = matches!(request, PeerRequest::Touch { .. });
             let answer = engine.answer(log, request).await;
@@ -350,11 +356,6 @@ impl Peers for TestPeers {
             answer.ok_or(PeerError::NoOwner)
         }
         .boxed()
-    }
-
-    fn is_missing(&self, log: u8) -> bool {
-        let cluster = self.cluster.lock().unwrap().upgrade();
-        cluster.is_none_or(|cluster| cluster.stream(log).lock().unwrap().term == 0)
     }
 }
 

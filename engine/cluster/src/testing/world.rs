@@ -455,8 +455,8 @@ impl World {
         Ok(())
     }
 
-    fn consider(&self, node: usize, log: usize, client: &mut ModelClient) -> State {
-        let node = &self.nodes[node];
+    fn consider(&mut self, node: usize, log: usize, client: &mut ModelClient) -> State {
+        let node = &mut self.nodes[node];
         let log = &node.logs[log];
         let me = (&node.name, node.process);
         let Some(entry) = client.read(&claim_key(log.number)) else {
@@ -474,6 +474,7 @@ impl World {
         let Some(claim) = Claim::decode(&entry.value) else {
             return State::Idle;
         };
+        node.beats.watch(log.number, &claim);
         if !should_claim(log.number, &claim, me, log.has_owned, &node.beats) {
             return State::Idle;
         }

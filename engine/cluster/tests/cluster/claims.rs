@@ -62,6 +62,21 @@ fn a_node_is_dead_when_its_beat_stands_still_while_ours_goes_on() {
 }
 
 #[test]
+fn a_node_that_has_just_begun_to_observe_gives_no_log_back_to_a_dead_one() {
+    let mut beats = Beats::new();
+    for second in 0..SILENT_BEATS {
+        beats.observe(Some(&[(node("n2"), 5), (node("n3"), 10 + second)]));
+        assert!(!beats.is_beating(&node("n2")), "it has never beaten");
+        assert_eq!(beats.is_beating(&node("n3")), second > 0);
+    }
+    // As before: it may have been the servers that were silent.
+    assert_eq!(beats.live().count(), 2);
+    beats.observe(Some(&[(node("n2"), 6)]));
+    assert!(beats.is_beating(&node("n2")));
+    assert!(!beats.is_beating(&node("n3")), "it has ended");
+}
+
+#[test]
 fn a_patient_node_waits_for_longer_and_none_for_less_than_six_beats() {
     let theirs = claim("n2", Some("n2"), OTHER, 1);
     let claims_after = |patience: u64| {
@@ -84,6 +99,7 @@ fn a_log_of_a_live_node_is_never_claimed_and_of_a_dead_one_by_one_node_first() {
         let mut beats = Beats::new();
         for second in 0..=silent {
             beats.observe(Some(&[(node("n2"), 5), (node("n3"), 10 + second)]));
+            beats.watch(7, &theirs);
         }
         beats
     };
@@ -92,6 +108,7 @@ fn a_log_of_a_live_node_is_never_claimed_and_of_a_dead_one_by_one_node_first() {
             let mut beats = Beats::new();
             for second in 0..=*silent {
                 beats.observe(Some(&[(node("n2"), 5), (node(other), 10 + second)]));
+                beats.watch(7, &theirs);
             }
             should_claim(7, &theirs, (&node(me), ME), false, &beats)
         })
@@ -108,6 +125,30 @@ fn a_log_of_a_live_node_is_never_claimed_and_of_a_dead_one_by_one_node_first() {
     let mut after = [claims_after("n1", "n3"), claims_after("n3", "n1")];
     after.sort();
     assert_eq!(after, [Some(SILENT_BEATS), Some(SILENT_BEATS + 1)]);
+}
+
+#[test]
+fn who_has_just_claimed_a_log_is_not_held_for_dead_by_what_was_observed_before() {
+    let mut beats = Beats::new();
+    let claim_of = |node, term| claim("n2", Some(node), OTHER, term);
+    let should =
+        |claim: &Claim, beats: &Beats| should_claim(7, claim, (&node("n1"), ME), true, beats);
+    // A node without a beat has been silent for long, and another one has the log.
+    let former = claim_of("n2", 4);
+    for second in 0..20 {
+        beats.observe(Some(&[(node("n2"), 10 + second)]));
+        beats.watch(7, &former);
+    }
+    // This process was stopped meanwhile, and wakes up.
+    let new = claim_of("n3", 5);
+    assert!(!should(&new, &beats));
+    beats.watch(7, &new);
+    assert!(!should(&new, &beats));
+    for second in 0..SILENT_BEATS + 1 {
+        beats.observe(Some(&[(node("n2"), 40 + second)]));
+        beats.watch(7, &new);
+    }
+    assert!(should(&new, &beats));
 }
 
 #[test]

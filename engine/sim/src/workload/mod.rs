@@ -8,5 +8,5 @@ mod viewers;
 
 pub(crate) use clients::client;
 pub(crate) use keepers::{Keepers, KeptRunner, OWNER};
-pub(crate) use runners::ScriptedRunner;
+pub(crate) use runners::{ScriptedRunner, words};
 pub(crate) use viewers::{PullOutcome, pull, read_along, view};

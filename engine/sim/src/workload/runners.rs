@@ -192,7 +192,7 @@ async fn interrupted(world: &World, job: &RunnerJob) {
     }
 }
 
-pub(super) fn words(statement: &str) -> impl Iterator<Item = (&str, u64)> {
+pub(crate) fn words(statement: &str) -> impl Iterator<Item = (&str, u64)> {
     statement.split(';').filter_map(|word| {
         let mut parts = word.split_whitespace();
         let word = parts.next()?;

@@ -7,14 +7,14 @@ mod random;
 mod recorder;
 mod runtime;
 
+pub(crate) use clock::Clock;
 pub(crate) use disk::FaultyDisk;
+pub(crate) use executor::Executor;
 pub(crate) use random::Random;
 pub(crate) use recorder::Recorder;
 pub(crate) use runtime::SimulatedRuntime;
 
 use crate::oracle::Checker;
-use clock::Clock;
-use executor::Executor;
 use std::fmt::Arguments;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

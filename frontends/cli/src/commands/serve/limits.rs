@@ -16,7 +16,7 @@ pub(super) const ADMIN_CONNECTIONS: usize = 64;
 /// How long a node waits for servers of NATS at its end, beside the time that its jobs get. Electing a leader
 /// takes up to 10 seconds.
 #[cfg(feature = "cluster")]
-pub(super) const NATS_PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const NATS_PATIENCE: Duration = Duration::from_secs(12);
 
 /// How long the start of a node waits until its log is written, by it or by another node.
 #[cfg(feature = "cluster")]
