@@ -194,12 +194,16 @@ const OF_ITS_FEATURES: &str = "\
     pty-process signal-hook-registry smol";
 
 /// Public types that may share a name, with the reason.
-const SAME_NAME: [(&str, &str); 4] = [
+const SAME_NAME: [(&str, &str); 5] = [
     (
         "Clock",
         "in rejoin-engine a runtime for tests; in rejoin-accounts a function that tells the time",
     ),
     ("OpenError", "each layer's error for the same act"),
+    (
+        "Server",
+        "in rejoin-core the process that created a session; in rejoin-node a client of those that keep a log",
+    ),
     ("Session", "in rejoin-http one of TLS, for tests only"),
     ("Settings", "of each frontend"),
 ];

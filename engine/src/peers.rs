@@ -35,6 +35,11 @@ pub trait Peers: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Takes a node out of the cluster for good. Bounded in time.
+    fn retire(&self, _node: &str) -> BoxFuture<'static, Result<RetiredNode, RetireError>> {
+        Box::pin(std::future::ready(Err(RetireError::Alone)))
+    }
+
     /// Where a log is written. None: that is not known.
     fn place(&self, _log: u8) -> Option<LogPlace> {
         None
@@ -48,6 +53,40 @@ pub struct LogPlace {
     pub home: Arc<str>,
     /// The node that writes it. None: it was let go, and no node has taken it yet.
     pub owner: Option<Arc<str>>,
+}
+
+/// What stays of a node that was taken out of its cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetiredNode {
+    /// Its log.
+    pub log: u8,
+    /// Which node writes it at this moment.
+    pub owner: Option<Arc<str>>,
+}
+
+/// Why a node was not taken out of its cluster.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RetireError {
+    /// There is no cluster.
+    #[error("this server is alone: it was started without --cluster")]
+    Alone,
+    /// Its sessions would move while it uses them.
+    #[error(
+        "node {0} is alive: stop it first, and if it did not end by itself, wait until it has been silent for \
+         some seconds"
+    )]
+    Alive(Arc<str>),
+    /// Who answers would have to be silent.
+    #[error("node {0} is the one that was asked: stop it, and ask another one")]
+    Itself(Arc<str>),
+    /// No log belongs to it.
+    #[error("there is no node {0} in this cluster")]
+    Unknown(Arc<str>),
+    /// It is unknown whether it was done.
+    #[error(
+        "the servers of NATS do not answer: try again, which is harmless if it was done already"
+    )]
+    Unanswered,
 }
 
 /// What a node knows of its cluster.
@@ -100,6 +139,8 @@ pub enum NodeState {
     /// It has no beat: it has ended cleanly, or has not begun yet.
     #[default]
     Ended,
+    /// It was taken out of the cluster for good, and has no beat.
+    Retired,
 }
 
 impl NodeState {
@@ -110,6 +151,7 @@ impl NodeState {
             Self::Silent => "silent",
             Self::Unknown => "unknown",
             Self::Ended => "ended",
+            Self::Retired => "retired",
         }
     }
 }
@@ -130,6 +172,8 @@ pub struct ServerStatus {
 pub struct LogStatus {
     /// Which node it belongs to, and which one writes it. None: that is not known yet.
     pub place: Option<LogPlace>,
+    /// Whether the node that it belongs to was taken out of the cluster for good.
+    pub is_retired: bool,
     /// In which term.
     pub term: u64,
     /// What this node does with it.
@@ -218,6 +262,9 @@ impl ClusterStatus {
             return Some(format!(
                 "cut off from the NATS servers for about {seconds} seconds; other nodes may go on with its sessions"
             ));
+        }
+        if self.logs.get(&self.home).is_some_and(|log| log.is_retired) {
+            return Some("was taken out of the cluster: start it with another name".to_owned());
         }
         if let Some(reason) = self.logs.iter().find_map(|(log, it)| it.unready(*log)) {
             return Some(reason);

@@ -21,7 +21,7 @@ fn refused(data: &Path, arguments: &[String]) -> String {
         .to_owned()
 }
 
-fn with(mut arguments: Vec<String>, more: &[&str]) -> Vec<String> {
+pub(crate) fn with(mut arguments: Vec<String>, more: &[&str]) -> Vec<String> {
     arguments.extend(more.iter().map(|it| (*it).to_owned()));
     arguments
 }
@@ -287,7 +287,7 @@ fn a_node_starts_while_a_server_of_nats_is_away_but_not_without_its_monitoring()
     });
 }
 
-fn start_one(nats: &Servers, data: &Path) -> Server {
+pub(crate) fn start_one(nats: &Servers, data: &Path) -> Server {
     let one = with(arguments(nats, "n1"), &["--cluster-replicas", "1"]);
     let flags: Vec<_> = one.iter().map(String::as_str).collect();
     Server::start(data, &flags)

@@ -25,8 +25,10 @@ mod asleep;
 mod book;
 mod gates;
 mod logins;
+mod members;
 mod nats;
 mod operators;
+mod restore;
 mod takeover;
 mod together;
 

@@ -53,9 +53,9 @@ impl Acquisition {
         version: &str,
         found: Option<(u64, &Claim)>,
     ) -> Self {
-        let (basis, home, term) = found.map_or_else(
-            || (0, node.clone(), 0),
-            |(revision, claim)| (revision, claim.home.clone(), claim.term),
+        let (basis, home, term, retired) = found.map_or_else(
+            || (0, node.clone(), 0, false),
+            |(revision, claim)| (revision, claim.home.clone(), claim.term, claim.retired),
         );
         Self {
             number,
@@ -66,6 +66,7 @@ impl Acquisition {
                 owner: Some(node.clone()),
                 process: Some(process),
                 term: term.saturating_add(1),
+                retired,
             },
             basis,
             phase: Phase::Claim,

@@ -100,6 +100,15 @@ pub struct Claim {
     pub process: Option<Process>,
     /// Grows with each owner.
     pub term: u64,
+    /// Whether its home was taken out of the cluster for good. Then the log stays with the others, and no node of that
+    /// name may start again.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub retired: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl Claim {
@@ -143,7 +152,7 @@ pub fn node_key(node: &NodeName) -> String {
 /// node, or one that was let go, is claimed by one live node: the one that the log belongs to, else
 /// the one with the smallest hash. If that one leaves a dead node's log alone, the next ones claim
 /// it, a beat later each. If two claim all the same, one of them loses. A log that no node has had yet is left
-/// to the one that it belongs to.
+/// to the one that it belongs to. A node that was retired claims its log no more, and it is no longer the first to.
 ///
 /// The claim is as it is now; `beats` must have [seen](Beats::watch) it before, if its owner is to be held for
 /// dead.
@@ -158,13 +167,16 @@ pub fn should_claim(
     has_owned: bool,
     beats: &Beats,
 ) -> bool {
+    if claim.retired && claim.home == *me {
+        return false;
+    }
     let Some(owner) = &claim.owner else {
         // Its node has made it a moment ago, and its first beat has not been seen yet. There is nothing in it
         // that anybody could wait for.
         if claim.term == 0 && claim.home != *me {
             return false;
         }
-        return beats.row() > 0 && rank(number, &claim.home, me, beats) == 0;
+        return beats.row() > 0 && rank(number, claim, me, beats) == 0;
     };
     if owner == me {
         return claim.process == Some(process) || !has_owned;
@@ -173,15 +185,20 @@ pub fn should_claim(
     silence
         >= beats
             .patience()
-            .saturating_add(rank(number, &claim.home, me, beats))
+            .saturating_add(rank(number, claim, me, beats))
 }
 
 /// How many live nodes should claim the log before `me`.
-fn rank(number: u8, home: &NodeName, me: &NodeName, beats: &Beats) -> u64 {
+fn rank(number: u8, claim: &Claim, me: &NodeName, beats: &Beats) -> u64 {
+    let is_home = |node: &NodeName| *node == claim.home;
     let order = |node: &NodeName| {
         let hash = checksum(format!("{number} {node}").as_bytes());
-        (node != home, hash, node.clone())
+        (!is_home(node), hash, node.clone())
     };
     let mine = order(me);
-    beats.live().filter(|node| order(node) < mine).count() as u64
+    // A node that was retired may run on, and claims its log all the same no more.
+    let others = beats
+        .live()
+        .filter(|node| !(claim.retired && is_home(node)));
+    others.filter(|node| order(node) < mine).count() as u64
 }

@@ -7,7 +7,7 @@ use crate::gates::{check_payload, check_version};
 use crate::jetstream::ConnectError;
 use crate::limits::{ANSWER, ANSWERS_AT_ONCE, PING};
 use async_nats::client::RequestErrorKind;
-use async_nats::{Client, ConnectOptions, Request};
+use async_nats::{Client, ConnectOptions, Event, Request};
 use futures::StreamExt;
 use futures::channel::oneshot as answers;
 use futures::future::BoxFuture;
@@ -15,6 +15,7 @@ use rejoin_cluster::NodeName;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -69,6 +70,8 @@ pub struct Connection {
     pub(crate) handle: Handle,
     /// Why streams take no messages: they, or a server's disk, are full. By the subject of the message.
     full: Arc<Mutex<BTreeMap<String, String>>>,
+    /// Whether all servers have said that they sync.
+    pub(crate) is_checked: Arc<AtomicBool>,
     _thread: Arc<RuntimeThread>,
 }
 
@@ -133,8 +136,12 @@ impl Connection {
         let mut options = ConnectOptions::new()
             .name("rejoin")
             .ping_interval(PING)
-            // For each try to connect, too: whoever uses the connection says when it is away.
-            .event_callback(async |event| tracing::debug!(%event, "the connection to NATS"))
+            // For each try to connect, too: whoever uses the connection says when it is away. But nobody else
+            // says what the user of NATS may not do: that is not answered.
+            .event_callback(async |event| match event {
+                Event::ServerError(error) => tracing::warn!(%error, "the servers of NATS refuse"),
+                event => tracing::debug!(%event, "the connection to NATS"),
+            })
             .connection_timeout(ANSWER)
             .request_timeout(Some(ANSWER));
         options = match settings.access.clone() {
@@ -157,6 +164,7 @@ impl Connection {
             client,
             handle,
             full: Arc::default(),
+            is_checked: Arc::default(),
             _thread: thread,
         })
     }

@@ -81,7 +81,8 @@ pub enum ServerFault {
     /// The stream does not exist, although this machine has records of it.
     #[error(
         "stream {stream} does not exist, although this machine has a copy of it with records: its \
-         servers have lost it. Restore it from a backup; it is not created again"
+         servers have lost it. `rejoin cluster restore` makes it again from the copies; or restore a backup of the \
+         servers, or move the copy away"
     )]
     Gone {
         /// The stream.

@@ -21,6 +21,7 @@ use rejoin_log::segment::LogId;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
@@ -127,7 +128,11 @@ impl JetStream {
         new_id: LogId,
         has_records: bool,
     ) -> Result<Self, ConnectError> {
-        check_sync(&settings.sync, settings.replicas)?;
+        // Once: a node that can't reach one server, and has lost a log, must be able to open it again.
+        if !connection.is_checked.load(Ordering::Acquire) {
+            check_sync(&settings.sync, settings.replicas)?;
+            connection.is_checked.store(true, Ordering::Release);
+        }
         let cluster = &settings.cluster;
         let number = settings.number;
         let mut connection = Self {

@@ -52,8 +52,8 @@ pub enum StreamOpenError {
     /// The copy has records that the stream does not have.
     #[error(
         "the copy on this machine has {copy} records and the stream has {stream}: the stream has lost \
-         some, as after a restore from an old backup. Restore a newer one, or move the copy away if \
-         the stream is right"
+         some, as after a restore from an old backup. `rejoin cluster restore` makes it again from the copies; \
+         or move the copy away if the stream is right"
     )]
     CopyAhead {
         /// Records in the copy.
@@ -68,7 +68,10 @@ pub enum StreamOpenError {
     )]
     CopyDiffers(u64),
     /// The copy is of another log.
-    #[error("the copy on this machine is of log {copy}, and the stream of log {stream}")]
+    #[error(
+        "the copy on this machine is of log {copy}, and the stream of log {stream}, as after the streams were \
+         made again. Move the copy away if the stream is right"
+    )]
     OtherLog {
         /// The identity of the copy.
         copy: LogId,

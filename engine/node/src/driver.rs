@@ -352,14 +352,17 @@ impl Driver {
                     .note(self.log, |status| status.position = position);
                 self.shared.is_whole(self.log);
             }
+            let is_retired = self.claim().is_some_and(|claim| claim.retired);
             let is_taken = self.shared.term(self.log) > term;
-            let is_lent =
-                *home != self.shared.member.node && lock(&self.shared.beats).is_beating(home);
+            let is_home = *home == self.shared.member.node;
+            let is_lent = !is_home && !is_retired && lock(&self.shared.beats).is_beating(home);
             if is_lent {
                 self.engine.give_back(self.log);
             }
             if is_taken {
                 self.note_fenced();
+            }
+            if is_taken || (is_home && is_retired) {
                 let given = self.engine.release(self.log, Duration::ZERO);
                 let why = self.wait(given);
                 return why.map_or_else(String::new, |why| reason(&why));

@@ -94,8 +94,22 @@ pub enum JoinError {
     )]
     Running(NodeName),
     /// All logs are the homes of other nodes.
-    #[error("the cluster {cluster} has {LOGS} nodes already, and no log is left for {node}")]
+    #[error(
+        "the cluster {cluster} has had {LOGS} nodes, as many as there can be, and no log is left for {node}: start it \
+         with the name of a node that is gone and was not retired, which then gets that one's sessions"
+    )]
     Full {
+        /// The cluster.
+        cluster: NodeName,
+        /// This node.
+        node: NodeName,
+    },
+    /// The node was taken out of the cluster.
+    #[error(
+        "node {node} was retired from cluster {cluster}, and its log stays with the other nodes: start it with another \
+         name and an empty directory"
+    )]
+    Retired {
         /// The cluster.
         cluster: NodeName,
         /// This node.
@@ -243,7 +257,7 @@ pub(crate) fn open(
 }
 
 /// Tries until there is an answer.
-fn answered<T>(
+pub(crate) fn answered<T>(
     entries: &mut Server,
     mut ask: impl FnMut(&mut Server) -> Option<T>,
 ) -> Result<T, JoinError> {
@@ -260,7 +274,7 @@ fn answered<T>(
     }
 }
 
-fn check_format(member: &Member, entries: &mut Server) -> Result<(), JoinError> {
+pub(crate) fn check_format(member: &Member, entries: &mut Server) -> Result<(), JoinError> {
     let ours = ClusterEntry {
         format: 1,
         numbers: LOGS,
@@ -308,9 +322,16 @@ fn find_home(member: &Member, entries: &mut Server) -> Result<u8, JoinError> {
         let key = claim_key(log);
         let entry = answered(entries, |entries| entries.read(&key))?;
         if let Some(entry) = entry {
-            let home = Claim::decode(&entry.value).map(|claim| claim.home);
-            if home.as_ref() == Some(&member.node) {
-                return Ok(log);
+            let claim = Claim::decode(&entry.value);
+            match claim.filter(|claim| claim.home == member.node) {
+                Some(claim) if claim.retired => {
+                    return Err(JoinError::Retired {
+                        cluster: member.cluster.clone(),
+                        node: member.node.clone(),
+                    });
+                }
+                Some(_) => return Ok(log),
+                None => {}
             }
             log = log.saturating_add(1);
             continue;
@@ -320,6 +341,7 @@ fn find_home(member: &Member, entries: &mut Server) -> Result<u8, JoinError> {
             owner: None,
             process: None,
             term: 0,
+            retired: false,
         };
         // Whether an unanswered one was written shows at the next try, as a conflict.
         let written = answered(entries, |entries| {

@@ -17,6 +17,8 @@ pub mod limits;
 mod nats;
 mod peers;
 mod purge;
+mod restore;
+mod retire;
 mod shared_entry;
 mod status;
 mod surroundings;
@@ -29,6 +31,9 @@ pub use join::{JoinError, Joined, Member};
 pub use rejoin_cluster::{NodeName, Process};
 #[cfg(feature = "nats")]
 pub use rejoin_log_jetstream::{Access, ConnectionSettings, SyncProof};
+#[cfg(feature = "nats")]
+pub use restore::restore;
+pub use restore::{OldCopy, RestoreError, old_copies, restore_in};
 pub use shared_entry::{SharedEntry, Unanswered};
 pub use surroundings::{Answer, NodePatience, Noticing, Server, Surroundings, Thread};
 

@@ -62,6 +62,10 @@ pub const SLEEP: Duration = Duration::from_secs(2);
 /// How long a start waits for a beat of another process of its node's name.
 pub const NAME: Duration = Duration::from_millis(2_500);
 
+/// How often it is tried, with pauses, to take a node out of the cluster. An election of the servers' leader takes up
+/// to 10 seconds.
+pub const RETIRING: usize = 12;
+
 /// The pause before the next try of what servers did not answer at the start.
 pub const PAUSE: Duration = Duration::from_millis(50);
 
@@ -76,3 +80,6 @@ pub const PURGE_ANSWER: Duration = Duration::from_secs(1);
 
 /// How long the removal of a copy waits until its compactor has ended.
 pub const DISCARD: Duration = Duration::from_secs(30);
+
+/// Records that are appended at once when a log is made again from a copy.
+pub const RESTORE_BATCH: usize = 256;

@@ -1,9 +1,12 @@
 //! Asks the nodes that write the other logs.
 
-use crate::{Shared, lock, status};
+use crate::{Shared, lock, retire, status};
+use futures::channel::oneshot;
 use futures::future::{BoxFuture, Either, FutureExt, ready, select};
 use rejoin_cluster::Claim;
-use rejoin_engine::peers::{ClusterStatus, LogPlace, PeerAnswer, PeerError, PeerRequest, Peers};
+use rejoin_engine::peers::{
+    ClusterStatus, LogPlace, PeerAnswer, PeerError, PeerRequest, Peers, RetireError, RetiredNode,
+};
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
@@ -75,6 +78,24 @@ impl Peers for NodePeers {
 
     fn status(&self) -> Option<ClusterStatus> {
         Some(status::of(&self.shared))
+    }
+
+    fn retire(&self, node: &str) -> BoxFuture<'static, Result<RetiredNode, RetireError>> {
+        let (sender, retired) = oneshot::channel();
+        let (shared, node) = (self.shared.clone(), node.to_owned());
+        let work = move || {
+            // Its asker may have been dropped.
+            let _ = sender.send(retire::retire(&shared, &node));
+        };
+        let thread = self
+            .shared
+            .surroundings
+            .thread("rejoin-retire".to_owned(), Box::new(work));
+        async move {
+            drop(thread.map_err(|_| RetireError::Unanswered)?);
+            retired.await.unwrap_or(Err(RetireError::Unanswered))
+        }
+        .boxed()
     }
 
     fn place(&self, log: u8) -> Option<LogPlace> {

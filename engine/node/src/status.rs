@@ -51,6 +51,7 @@ fn logs(shared: &Shared, claims: &BTreeMap<u8, Claim>) -> BTreeMap<u8, LogStatus
         let status = logs.entry(*log).or_default();
         status.place = Some(place(claim));
         status.term = claim.term;
+        status.is_retired = claim.retired;
     }
     logs
 }
@@ -70,6 +71,9 @@ fn nodes(
         {
             nodes.entry(name(node)).or_insert_with(NodeStatus::default);
         }
+    }
+    for claim in claims.values().filter(|claim| claim.retired) {
+        nodes.entry(name(&claim.home)).or_default().state = NodeState::Retired;
     }
     let (beats, entries) = (lock(&shared.beats), lock(&shared.entries));
     let accounts = lock(&shared.accounts_mark).clone();

@@ -9,7 +9,10 @@ use crate::error::{CommandError, FollowError, OwnError, Unavailable};
 use crate::limits::{ASK_AGAIN, ASK_PATIENCE, RELEASES, TAIL_PATIENCE, TICK};
 use crate::logs::{FollowedLog, FoundJobs, LogRole, OwnedLog, Resumption};
 use crate::node::Node;
-use crate::peers::{ClusterStatus, LogPlace, PeerAnswer, PeerError, PeerReply, PeerRequest, Peers};
+use crate::peers::{
+    ClusterStatus, LogPlace, PeerAnswer, PeerError, PeerReply, PeerRequest, Peers, RetireError,
+    RetiredNode,
+};
 use crate::stats::LogSessions;
 use futures::StreamExt;
 use futures::future::{Either, select};
@@ -257,6 +260,19 @@ impl Engine {
     /// What this node knows of its cluster. None: there are no other nodes.
     pub fn cluster(&self) -> Option<ClusterStatus> {
         self.node.peers.as_ref()?.status()
+    }
+
+    /// Takes a node out of the cluster for good: its log stays with the other nodes, and no node of that name may start
+    /// again. Harmless if it was done already.
+    ///
+    /// # Errors
+    ///
+    /// When the node is alive or unknown, or the servers of the cluster do not answer.
+    pub async fn retire(&self, node: &str) -> Result<RetiredNode, RetireError> {
+        match &self.node.peers {
+            Some(peers) => peers.retire(node).await,
+            None => Err(RetireError::Alone),
+        }
     }
 
     /// Where a session's log is written. None: there are no other nodes.

@@ -8,13 +8,13 @@ mod settings;
 mod terminal;
 mod trust;
 
-use args::{Args, Command};
+use args::{Args, ClusterCommand, Command};
 use clap::Parser;
 use client::ClientError;
 
 use commands::{
-    actions, attach, cluster, export, health, keeper, link, log, man, mcp, redact, replay, run,
-    search, serve, sessions, shell, token, user, verify, wait,
+    actions, attach, cluster, export, health, keeper, link, log, man, mcp, redact, replay, restore,
+    run, search, serve, sessions, shell, token, user, verify, wait,
 };
 use std::error::Error;
 use std::process::ExitCode;
@@ -62,7 +62,15 @@ fn main() -> ExitCode {
         Command::Send(args) => client_done(actions::send(&args)),
         Command::Mcp(args) => client_done(mcp::run(&args)),
 
-        Command::Cluster(args) => client_status(cluster::run(&args)),
+        Command::Cluster(args) => match args.ask {
+            ClusterCommand::Status { server, json } => {
+                client_status(cluster::status(&server, json))
+            }
+            ClusterCommand::Retire { node, server } => {
+                client_status(cluster::retire(&node, &server))
+            }
+            ClusterCommand::Restore(args) => done(restore::run(&args), UNUSABLE),
+        },
 
         Command::Verify(args) => status(verify::run(&args), UNUSABLE),
         Command::Replay(args) => status(replay::run(&args), UNUSABLE),

@@ -21,6 +21,21 @@ impl Native {
             None => json!({"cluster": null, "nodes": [], "logs": [], "servers": []}),
         }))
     }
+
+    pub(crate) async fn retire(&self, http: &Request) -> HandlerResult {
+        let caller = self.authorize(http, Permission::Read).await?;
+        if !caller.may(Permission::SeeAll) {
+            let reason = "only an admin may take a node out of the cluster";
+            return Err(Fault::Forbidden(reason.to_owned()));
+        }
+        let node = http.param("node").unwrap_or_default();
+        let retired = self.engine.retire(node).await.map_err(Fault::Retire)?;
+        Ok(ok(&json!({
+            "node": node,
+            "log": retired.log,
+            "writer": retired.owner.as_deref(),
+        })))
+    }
 }
 
 fn shown(status: &ClusterStatus) -> Value {
@@ -87,6 +102,7 @@ fn log_shown(status: &ClusterStatus, number: u8, log: &LogStatus) -> Value {
     json!({
         "log": number,
         "homeNode": place.map(|place| &*place.home),
+        "homeRetired": log.is_retired,
         "node": place.and_then(|place| place.owner.as_deref()),
         "term": log.term,
         "sequence": log.sequence,

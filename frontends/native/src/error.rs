@@ -3,6 +3,7 @@
 use crate::event_json::by;
 use crate::view_json;
 use rejoin_accounts::{Caller, Denied, FileError, LinkError, OwnTokenError};
+use rejoin_engine::peers::RetireError;
 use rejoin_engine::{
     CommandError, Controller, JobId, PullError, Record, RedactError, Rejection, ScreenError,
     Unavailable,
@@ -39,6 +40,8 @@ pub(crate) enum Fault {
     Read(PullError),
     /// Nothing was redacted.
     Redact(RedactError),
+    /// A node was not taken out of the cluster.
+    Retire(RetireError),
     /// The request was refused before its body was taken.
     Refused(Refused),
     /// The request is malformed.
@@ -92,6 +95,7 @@ impl Fault {
             }
             Self::Read(PullError::Log(_)) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::RequestInvalid(_) => StatusCode::BAD_REQUEST,
+            Self::Retire(error) => retire_status(error).0,
             Self::Token(error) => token_status(error).0,
         }
     }
@@ -133,6 +137,7 @@ impl Fault {
             }
             Self::RequestInvalid(_) => "request_invalid",
             Self::SessionGone { .. } => "session_gone",
+            Self::Retire(error) => retire_status(error).1,
             Self::Token(error) => token_status(error).1,
         }
     }
@@ -245,6 +250,7 @@ impl fmt::Display for Fault {
             Self::Redact(error) => error.fmt(f),
             Self::Screen(error) => error.fmt(f),
             Self::RequestInvalid(reason) => f.write_str(reason),
+            Self::Retire(error) => error.fmt(f),
             Self::SessionGone { session, removal } => {
                 let at = instant(removal.at);
                 match removal.actor.as_deref() {
@@ -331,6 +337,16 @@ fn token_status(error: &OwnTokenError) -> (StatusCode, &'static str) {
             FileError::Unknown(_) => (StatusCode::UNAUTHORIZED, "unauthorized"),
             _ => (StatusCode::INTERNAL_SERVER_ERROR, "accounts_unwritable"),
         },
+    }
+}
+
+/// The status and the code of an answer where a node was not taken out of the cluster.
+const fn retire_status(error: &RetireError) -> (StatusCode, &'static str) {
+    match error {
+        RetireError::Alone => (StatusCode::CONFLICT, "no_cluster"),
+        RetireError::Alive(_) | RetireError::Itself(_) => (StatusCode::CONFLICT, "node_alive"),
+        RetireError::Unknown(_) => (StatusCode::NOT_FOUND, "node_not_found"),
+        RetireError::Unanswered => (StatusCode::SERVICE_UNAVAILABLE, "unanswered"),
     }
 }
 

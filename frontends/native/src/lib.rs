@@ -90,6 +90,7 @@ pub const ROUTES: &[Route<Native>] = &[
     route!(DELETE "/tokens/:token" => Native::remove_token),
     route!(GET "/audit" => Native::audit),
     route!(GET "/cluster" => Native::cluster),
+    route!(POST "/cluster/nodes/:node/retire" => Native::retire),
     route!(GET "/services" => Native::services),
     route!(GET "/sessions" => Native::list),
     route!(POST "/sessions" => Native::create),

@@ -22,7 +22,50 @@ fn claim(home: &str, owner: Option<&str>, process: Process, term: u64) -> Claim 
         owner: owner.map(node),
         process: owner.map(|_| process),
         term,
+        retired: false,
     }
+}
+
+#[test]
+fn the_log_of_a_retired_node_is_claimed_by_the_others_and_never_by_it() {
+    for owner in [None, Some("n2")] {
+        let retired = Claim {
+            retired: true,
+            ..claim("n2", owner, OTHER, 4)
+        };
+        let mut seconds = Beats::new();
+        for second in 0..=SILENT_BEATS + 1 {
+            // It runs on all the same, and beats where it is not the owner.
+            let its_beat = if owner.is_none() { second } else { 5 };
+            seconds.observe(Some(&[(node("n2"), its_beat), (node("n3"), 10 + second)]));
+        }
+        let claims = |me: &str| should_claim(7, &retired, (&node(me), ME), false, &seconds);
+        assert!(!claims("n2"), "{owner:?}");
+        assert!(claims("n1") || owner.is_none(), "{owner:?}");
+        let others = ["n1", "n3"].map(|me| {
+            let other = if me == "n1" { "n3" } else { "n1" };
+            let beats = beats(&[&[("n2", 1), (other, 1)], &[("n2", 2), (other, 2)]]);
+            should_claim(
+                7,
+                &Claim {
+                    owner: None,
+                    ..retired.clone()
+                },
+                (&node(me), ME),
+                false,
+                &beats,
+            )
+        });
+        assert_eq!(others.iter().filter(|it| **it).count(), 1, "{others:?}");
+    }
+    let text = r#"{"home":"n2","owner":null,"process":null,"term":4}"#;
+    let before = Claim::decode(text.as_bytes()).unwrap();
+    assert!(!before.retired && before.encode() == text.as_bytes());
+    let retired = Claim {
+        retired: true,
+        ..before
+    };
+    assert_eq!(Claim::decode(&retired.encode()), Some(retired));
 }
 
 /// Beats of an observer that has seen others, with the revisions of each second.

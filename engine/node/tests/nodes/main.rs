@@ -287,6 +287,16 @@ fn a_node_gets_its_home_again_and_a_seventeenth_node_is_refused() {
     }
     let again = Membership::join(settings(&servers, "n7", directory.path())).unwrap();
     assert_eq!(again.numbering.log(), 7);
+    // A machine that is replaced has its name and no directory.
+    let elsewhere = directory.path().join("elsewhere");
+    let replaced = Membership::join(settings(&servers, "n5", &elsewhere)).unwrap();
+    assert_eq!(replaced.numbering.log(), 5);
     let refused = Membership::join(settings(&servers, "n16", directory.path()));
-    assert!(matches!(refused, Err(JoinError::Full { .. })));
+    let refused = refused.unwrap_err();
+    assert!(matches!(refused, JoinError::Full { .. }), "{refused}");
+    let said = refused.to_string();
+    assert!(
+        said.contains("has had 16 nodes") && said.contains("name of a node that is gone"),
+        "{said}"
+    );
 }

@@ -1,7 +1,7 @@
 //! Arguments of the subcommands that talk to a server.
 
 use crate::offline::Bound;
-use crate::settings::{LeftoverProcesses, Wait};
+use crate::settings::{ClusterTable, LeftoverProcesses, Wait};
 use crate::terminal::PrefixKey;
 use clap::ValueEnum;
 use std::num::NonZeroUsize;
@@ -734,7 +734,7 @@ Examples:
   rejoin wait 3 17 --timeout 1h && deploy
 ";
 
-/// Show the nodes of a cluster and their logs.
+/// Show the nodes of a cluster and their logs, or take one out.
 ///
 /// As the node sees them that is asked: which nodes live, which node writes which log and since which change
 /// of writers (its term), and how far its copies are. For admins.
@@ -756,12 +756,76 @@ pub(crate) enum ClusterCommand {
         #[arg(long)]
         json: bool,
     },
+
+    /// Take a node out of the cluster for good: its sessions stay with the others
+    ///
+    /// The node must have ended. Its name can't be used again. To replace a machine, start the new one with the
+    /// name of the old one instead.
+    Retire {
+        /// Name of the node
+        #[arg(value_parser = node_name)]
+        node: String,
+
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+
+    /// Make the logs again from the copies of one node, after the servers of NATS have lost them
+    ///
+    /// Stop all nodes, and start the servers of NATS with empty store directories. Choose the node whose copies
+    /// have the most records (`rejoin verify DIR/logs/0`, and so on), and run this on its machine once. It writes
+    /// all records of its copies to new streams. Then move the directory `logs` away at the other nodes, and start
+    /// all nodes.
+    Restore(Box<RestoreArgs>),
 }
+
+/// A text that can be a node's name, and so a part of a path.
+fn node_name(text: &str) -> Result<String, String> {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    match !text.is_empty() && text.bytes().all(is_allowed) {
+        true => Ok(text.to_owned()),
+        false => Err("a node's name has lower-case letters, digits and `-`".to_owned()),
+    }
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = RESTORE_EXAMPLES)]
+pub(crate) struct RestoreArgs {
+    /// The node's directory, as in `rejoin serve`. Its copies stay in `logs.old`
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "REJOIN_DATA",
+        default_value = "rejoin-data"
+    )]
+    pub(crate) data: PathBuf,
+
+    /// The node to which a log belongs, for a log without a session; repeat it for several
+    #[arg(long, value_name = "LOG=NODE")]
+    pub(crate) home: Vec<String>,
+
+    /// TOML file with the node's settings
+    #[arg(long, value_name = "FILE", env = "REJOIN_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) cluster: ClusterTable,
+}
+
+const RESTORE_EXAMPLES: &str = "\
+Examples:
+  rejoin cluster restore --config /etc/rejoin/rejoin.toml --data /var/lib/rejoin
+
+Exit status:
+  0  all records of the copies are in the streams
+  2  failed: a copy is not whole, a stream has messages, no server, or wrong command line
+";
 
 const CLUSTER_EXAMPLES: &str = "\
 Examples:
   rejoin cluster status
   rejoin cluster status --server http://127.0.0.1:8563 --json
+  rejoin cluster retire n3
 
 Exit status:
   0  the node that was asked is ready, or the server is alone

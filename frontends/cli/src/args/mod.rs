@@ -10,9 +10,9 @@ use crate::settings::Settings;
 use clap::{Parser, Subcommand};
 pub(crate) use client::{
     AttachArgs, CloseArgs, ClusterArgs, ClusterCommand, CredentialArgs, DeleteArgs, InterruptArgs,
-    LabelArgs, LinkArgs, LinkCommand, McpArgs, RedactArgs, RunArgs, SearchArgs, SearchedStream,
-    SendArgs, ServerArgs, SessionAt, SessionOrder, SessionState, SessionsArgs, ShellArgs, ShowArgs,
-    WaitArgs,
+    LabelArgs, LinkArgs, LinkCommand, McpArgs, RedactArgs, RestoreArgs, RunArgs, SearchArgs,
+    SearchedStream, SendArgs, ServerArgs, SessionAt, SessionOrder, SessionState, SessionsArgs,
+    ShellArgs, ShowArgs, WaitArgs,
 };
 pub(crate) use offline::{ExportArgs, ExportFormat, LogArgs, LogPlace, ReplayArgs, SessionArgs};
 use std::error::Error;
@@ -326,6 +326,8 @@ serve --read-only
   --cluster-password-file REJOIN_CLUSTER_PASSWORD_FILE
   --cluster-token-file REJOIN_CLUSTER_TOKEN_FILE
   --cluster-cacert REJOIN_CLUSTER_CACERT
+  --cluster-take-over-after REJOIN_CLUSTER_TAKE_OVER_AFTER
+  --cluster-stop-jobs-without-log REJOIN_CLUSTER_STOP_JOBS_WITHOUT_LOG
 run <command> -s/--session -k/--keep -d/--detach -t/--terminal -T/--no-terminal -i/--input -n/--no-input --timeout --leftover-processes --user --service --reconnect-for --json --notify -v/--verbose --insecure
   --prefix-key REJOIN_PREFIX_KEY
   --server REJOIN_SERVER
@@ -457,6 +459,27 @@ cluster status --insecure --json
   --token-file REJOIN_TOKEN_FILE
   --cacert REJOIN_CACERT
   --client-config REJOIN_CLIENT_CONFIG
+cluster retire <node> --insecure
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+cluster restore --home
+  --data REJOIN_DATA
+  --config REJOIN_CONFIG
+  --cluster REJOIN_CLUSTER
+  --node REJOIN_NODE
+  --cluster-name REJOIN_CLUSTER_NAME
+  --cluster-monitoring REJOIN_CLUSTER_MONITORING
+  --cluster-replicas REJOIN_CLUSTER_REPLICAS
+  --cluster-user REJOIN_CLUSTER_USER
+  --cluster-password-file REJOIN_CLUSTER_PASSWORD_FILE
+  --cluster-token-file REJOIN_CLUSTER_TOKEN_FILE
+  --cluster-cacert REJOIN_CLUSTER_CACERT
+  --cluster-take-over-after REJOIN_CLUSTER_TAKE_OVER_AFTER
+  --cluster-stop-jobs-without-log REJOIN_CLUSTER_STOP_JOBS_WITHOUT_LOG
 verify <directory> --server --insecure --json --salvage
   -l/--login REJOIN_LOGIN
   --password-file REJOIN_PASSWORD_FILE

@@ -1,22 +1,33 @@
-//! `rejoin cluster status`: the nodes of a cluster and their logs, as one of them sees them.
+//! `rejoin cluster`: the nodes of a cluster and their logs as one of them sees them, and taking one out.
 
 use super::sessions::print;
-use crate::args::{ClusterArgs, ClusterCommand};
+use crate::args::ServerArgs;
 use crate::client::ClientError;
 use crate::client::api::Api;
 use crate::client::table::{harmless, table};
 use crate::offline::warn;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::process::ExitCode;
 
 /// The exit status where the node that was asked is cut off or behind.
 const NOT_READY: u8 = 1;
 
-pub(crate) fn run(args: &ClusterArgs) -> Result<ExitCode, ClientError> {
-    let ClusterCommand::Status { server, json } = &args.ask;
+pub(crate) fn retire(node: &str, server: &ServerArgs) -> Result<ExitCode, ClientError> {
+    let path = format!("/cluster/nodes/{node}/retire");
+    let retired = Api::new(server)?.post(&path, &json!({}))?;
+    let writer = retired["writer"].as_str();
+    let place = writer.map_or_else(
+        || "until another node takes it, nobody writes its log".to_owned(),
+        |writer| format!("node {} goes on with its sessions", harmless(writer)),
+    );
+    print(&format!("Node {node} is out of the cluster: {place}\n"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn status(server: &ServerArgs, json: bool) -> Result<ExitCode, ClientError> {
     let status = Api::new(server)?.get("/cluster")?;
     let not_ready = status["notReady"].as_str();
-    if *json {
+    if json {
         print(&format!("{status}\n"))?;
     } else {
         if status["cluster"].is_null() {
@@ -118,7 +129,10 @@ fn log(log: &Value) -> Vec<String> {
     };
     vec![
         number(&log["log"]),
-        name(&log["homeNode"]),
+        match log["homeRetired"] == true {
+            true => format!("{} (retired)", name(&log["homeNode"])),
+            false => name(&log["homeNode"]),
+        },
         name(&log["node"]),
         number(&log["term"]),
         number(&log["sequence"]),

@@ -13,6 +13,8 @@ pub(crate) mod man;
 pub(crate) mod mcp;
 pub(crate) mod redact;
 pub(crate) mod replay;
+#[cfg_attr(not(feature = "cluster"), path = "restore/without.rs")]
+pub(crate) mod restore;
 pub(crate) mod run;
 pub(crate) mod search;
 pub(crate) mod serve;

@@ -71,7 +71,7 @@ const IS_HIDDEN: bool = cfg!(not(feature = "cluster"));
 
 impl ClusterTable {
     /// These settings, completed by the others.
-    pub(super) fn or(self, other: Self) -> Self {
+    pub(crate) fn or(self, other: Self) -> Self {
         let Self {
             nats,
             node,
@@ -113,7 +113,7 @@ impl ClusterTable {
 }
 
 #[cfg(feature = "cluster")]
-pub(crate) use membership::NodeSettings;
+pub(crate) use membership::{ClusterError, NodeSettings};
 
 #[cfg(feature = "cluster")]
 mod membership {

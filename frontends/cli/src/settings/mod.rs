@@ -10,9 +10,9 @@ mod webhooks;
 
 use crate::commands::keeper::KEEPER;
 use clap::ValueEnum;
-use cluster::ClusterTable;
+pub(crate) use cluster::ClusterTable;
 #[cfg(feature = "cluster")]
-pub(crate) use cluster::NodeSettings;
+pub(crate) use cluster::{ClusterError, NodeSettings};
 use frontends::Frontends;
 use logging::LogRequests;
 pub(crate) use logging::{LogFormat, LogLevel};

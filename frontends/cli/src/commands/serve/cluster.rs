@@ -20,6 +20,8 @@ pub(super) struct Member {
     membership: Membership,
     logs: PathBuf,
     replicas: usize,
+    /// Whether it wrote its own log when it had started.
+    writes_home: bool,
 }
 
 /// Joins the cluster, if the settings name one: finds this node's log, and reads it. Returns the engine on
@@ -33,8 +35,8 @@ pub(super) async fn join(
     };
     if settings.keeps_jobs() {
         return Err(start_error(
-            "a node of a cluster can't leave its jobs running at its end, because another node goes on with its \
-             sessions: remove `jobs-at-exit = \"keep\"`",
+            "a node of a cluster can't leave its jobs running when it ends, because another node goes on with its \
+             sessions: set `jobs-at-exit` to `end` (the packaged systemd unit sets REJOIN_JOBS_AT_EXIT=keep)",
         ));
     }
     let logs = settings.data().join(LOGS);
@@ -77,6 +79,7 @@ pub(super) async fn join(
         membership,
         logs,
         replicas,
+        writes_home: false,
     };
     Ok(Some((builder, config, member)))
 }
@@ -110,6 +113,7 @@ impl Member {
                 break;
             }
         }
+        self.writes_home = engine.owns(self.membership.status().home);
         Ok(())
     }
 
@@ -124,6 +128,12 @@ impl Member {
             .and_then(|it| it.owner.as_ref());
         let (log, term) = (status.home, home.map_or(0, |home| home.term));
         let _ = match owner {
+            Some(owner) if owner == node && !self.writes_home => {
+                write!(
+                    line,
+                    "has its log {log} (term {term}), and can't write it yet"
+                )
+            }
             Some(owner) if owner == node => write!(line, "writes log {log} (term {term})"),
             Some(owner) => write!(
                 line,

@@ -1,5 +1,6 @@
 //! The bounds of the server process.
 
+#[cfg(feature = "cluster")]
 use std::time::Duration;
 
 /// Of the file descriptors that the process may have, one in this many is kept for everything but
