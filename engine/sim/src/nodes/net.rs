@@ -47,8 +47,8 @@ pub(super) struct ProcessCell {
     is_dead: AtomicBool,
     is_stopped: AtomicBool,
     is_cut: AtomicBool,
-    /// Beats in a row that got lost on their way.
-    pub(super) lost_beats: AtomicU64,
+    /// When a beat was answered last, in milliseconds.
+    pub(super) answered: AtomicU64,
 }
 
 #[derive(Default)]
@@ -64,7 +64,7 @@ impl std::fmt::Debug for Net {
 }
 
 impl ProcessCell {
-    pub(super) fn new(id: usize, node: usize, executor: Arc<Executor>) -> Arc<Self> {
+    pub(super) fn new(id: usize, node: usize, executor: Arc<Executor>, now: u64) -> Arc<Self> {
         Arc::new(Self {
             id,
             node,
@@ -72,7 +72,7 @@ impl ProcessCell {
             is_dead: AtomicBool::new(false),
             is_stopped: AtomicBool::new(false),
             is_cut: AtomicBool::new(false),
-            lost_beats: AtomicU64::new(0),
+            answered: AtomicU64::new(now),
         })
     }
 

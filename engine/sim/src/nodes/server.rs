@@ -118,7 +118,11 @@ impl LogServer for SimulatedServer {
     }
 
     fn read(&mut self, key: &str) -> Option<Option<Entry>> {
-        self.call(|client| client.read(key), Option::is_some, None)
+        let read = self.call(|client| client.read(key), Option::is_some, None);
+        if read.is_none() && key.starts_with("node.") {
+            self.observe_beat(false);
+        }
+        read
     }
 
     fn write(&mut self, key: &str, expected: u64, value: &[u8]) -> Written {
@@ -128,7 +132,7 @@ impl LogServer for SimulatedServer {
             Written::Unknown,
         );
         if key.starts_with("node.") {
-            self.observe_beat(written);
+            self.observe_beat(written != Written::Unknown);
             if self.net.has(NodesMutant::CountsSilenceInElections) && written == Written::Unknown {
                 return Written::Done(expected);
             }
@@ -147,22 +151,31 @@ impl LogServer for SimulatedServer {
 }
 
 impl SimulatedServer {
-    /// A node whose beats get lost for long is held for dead with good reason.
-    fn observe_beat(&self, written: Written) {
-        let lost = &self.process.lost_beats;
-        let has_leader = self.net.servers().store_has_leader();
-        match written {
-            Written::Unknown if has_leader => {
-                if lost.fetch_add(1, Ordering::Relaxed) >= 2 {
-                    let now = self.net.clock.elapsed();
-                    self.net.ledger().set_away(self.process.id, false, now);
-                }
-            }
-            Written::Unknown => {}
-            Written::Done(_) | Written::Conflict => lost.store(0, Ordering::Relaxed),
+    /// A node whose beats get lost for long is held for dead with good reason, and ends its jobs in the end.
+    fn observe_beat(&self, is_answered: bool) {
+        let millis = self.net.millis();
+        let answered = &self.process.answered;
+        if is_answered {
+            answered.store(millis, Ordering::Relaxed);
+            return;
+        }
+        let patience = match self.net.servers().store_has_leader() {
+            true => LOST_MILLIS,
+            false => CUT_OFF_MILLIS,
+        };
+        let since = answered.load(Ordering::Relaxed);
+        if millis.saturating_sub(since) > patience {
+            let now = self.net.clock.elapsed();
+            self.net.ledger().set_away(self.process.id, false, now);
         }
     }
 }
 
 /// How long a client waits for an answer.
 const ANSWER: Duration = Duration::from_secs(2);
+
+/// A process whose beats get lost for so long may be held for dead a moment later.
+const LOST_MILLIS: u64 = 3_000;
+
+/// A process whose beats were not answered for so long is cut off, whatever the reason.
+const CUT_OFF_MILLIS: u64 = 50_000;

@@ -120,6 +120,8 @@ pub(super) struct Simulation {
     is_away: Option<Duration>,
     /// Only the servers fail: then no log may be taken, and no job be lost.
     has_sound_nodes: bool,
+    /// Until then, the servers of such a run don't fail again: an election ends in 10 seconds.
+    calm_until: Duration,
 }
 
 /// A machine, with the process that runs there, and former ones that don't know yet that they are former.
@@ -164,6 +166,7 @@ impl Simulation {
             nodes,
             is_away: None,
             has_sound_nodes,
+            calm_until: Duration::ZERO,
         }
     }
 
@@ -286,7 +289,7 @@ impl Simulation {
     fn start(&mut self, node: usize) {
         let id = self.net.ledger().begin_process();
         let executor = Executor::new(self.random.fork(), 0);
-        let cell = ProcessCell::new(id, node, executor);
+        let cell = ProcessCell::new(id, node, executor, self.net.millis());
         cell.set_cut(self.is_away.is_some());
         self.net
             .note(format_args!("node {node} starts as process {id}"));
@@ -349,6 +352,13 @@ impl Simulation {
             false => node,
         };
         let log = u8::try_from(self.random.index(self.nodes.len())).unwrap_or(0);
+        if self.has_sound_nodes {
+            let now = self.net.clock.elapsed();
+            if now < self.calm_until {
+                return;
+            }
+            self.calm_until = now + Duration::from_secs(15);
+        }
         let fault = match self.has_sound_nodes {
             // Damage is no election.
             true => 64 + self.random.below(29),
