@@ -10,6 +10,7 @@ use crate::builder::EngineBuilder;
 use crate::endings::Endings;
 use crate::error::{CommandError, OpenError, PullError, Unavailable};
 use crate::jobs::supervisor::Services;
+use crate::limits::TAIL_PATIENCE;
 use crate::logs::{FoundJobs, LogRole, OwnedLog, Resumption};
 use crate::node::Node;
 use crate::peers::{PeerReply, PeerRequest};
@@ -1025,8 +1026,14 @@ impl Engine {
     ) -> Result<Vec<Arc<Record>>, CommandError> {
         let log = self.node.logs.number_of(session);
         loop {
-            if let Some(LogRole::Owned(log)) = self.node.logs.role(log) {
-                return log.command(command, self.actor.clone()).await;
+            let changed = self.node.logs.listen();
+            if let Some(LogRole::Owned(owned)) = self.node.logs.role(log) {
+                let answer = owned.command(command.clone(), self.actor.clone()).await;
+                if !owned.has_left_undone(&answer).await {
+                    return answer;
+                }
+                // The engine is about to become a reader of the log: ask the node that goes on with it.
+                select(changed, self.node.runtime.timer(TAIL_PATIENCE)).await;
             }
             let request = PeerRequest::Command {
                 command: command.clone(),
@@ -1055,6 +1062,8 @@ static NO_TAKEOVER: Takeover = Takeover::NONE;
 pub(crate) enum JobsAtEnd {
     /// They are interrupted.
     Interrupted,
+    /// There are none: the log ends once none runs.
+    Idle,
     /// Those that their runners keep go on.
     Kept,
     /// None goes on, because they are lost in the log.

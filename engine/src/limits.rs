@@ -125,6 +125,16 @@ pub const ASK_PATIENCE: Duration = Duration::from_secs(15);
 /// The time between two such questions.
 pub const ASK_AGAIN: Duration = Duration::from_millis(100);
 
+/// For how long a log is given back once no job runs, unless that is asked for again: its node may have died.
+pub const GIVING_BACK: Duration = Duration::from_secs(2);
+
+/// How many sessions of a log that moves to another node are cleaned up at once.
+pub const RELEASES: usize = 64;
+
+/// How long jobs have to end after an interrupt when another node has their log. Then they are killed: what they
+/// do is recorded nowhere, and another node goes on with their sessions.
+pub const LOST_GRACE: Duration = Duration::from_millis(500);
+
 /// How long a node waits until it has followed a log up to an answer of the node that writes it.
 pub const TAIL_PATIENCE: Duration = Duration::from_secs(2);
 

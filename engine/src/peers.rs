@@ -350,6 +350,21 @@ pub enum PeerRequest {
     },
 }
 
+impl PeerRequest {
+    /// Whether it has the same effect if it is carried out twice, by two writers of the log.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        match self {
+            Self::Position | Self::Touch { .. } | Self::BeginPull { .. } | Self::EndPull { .. } => {
+                true
+            }
+            Self::Command { command, .. } => {
+                matches!(command, Command::SubmitJob(job) if job.request.is_some())
+            }
+            Self::WriteInput { .. } => false,
+        }
+    }
+}
+
 /// What a node answers.
 #[derive(Clone, Debug)]
 pub struct PeerAnswer {
@@ -396,4 +411,8 @@ pub enum PeerError {
     /// No answer came. The request may have been carried out.
     #[error("the node that writes the log did not answer")]
     Unanswered,
+    /// Another node has taken the log while this one waited for the answer. The request may have been carried
+    /// out before that.
+    #[error("another node has taken the log")]
+    Deposed,
 }

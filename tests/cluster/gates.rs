@@ -3,7 +3,8 @@
 use crate::server::{Server, directory, outcome, rejoin};
 use crate::servers::{Servers, Told};
 use crate::{arguments, start, until};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -107,15 +108,15 @@ fn a_node_and_a_server_that_is_alone_do_not_share_a_directory() {
     let flags: Vec<_> = one.iter().map(String::as_str).collect();
     let mut server = Server::start(&node, &flags);
     let mut line = String::new();
-    BufRead::read_line(&mut server.out, &mut line).unwrap();
+    server.out.read_line(&mut line).unwrap();
     assert_eq!(
         line,
         "Node n1 of cluster rejoin: writes log 0 (term 1), and there is no other log yet\n"
     );
     let mut line = String::new();
-    BufRead::read_line(&mut server.out, &mut line).unwrap();
+    server.out.read_line(&mut line).unwrap();
     assert_says(&line, &["One server", "for tests only"]);
-    assert_says(&refused(&node, &one), &["in use"]);
+    assert_says(&refused(&node, &one), &["n1 is running already"]);
     let keep = with(one.clone(), &["--jobs-at-exit", "keep"]);
     assert_says(
         &refused(&directory.path().join("kept"), &keep),
@@ -145,6 +146,103 @@ fn a_node_and_a_server_that_is_alone_do_not_share_a_directory() {
     let nats = Servers::start(1, Told::USUAL);
     let one = with(arguments(&nats, "n1"), &["--cluster-replicas", "1"]);
     assert_says(&refused(&node, &one), &["does not exist", "backup"]);
+}
+
+#[test]
+fn a_node_does_not_start_with_another_past_or_the_name_of_another_one() {
+    let mut nats = Servers::start(1, Told::USUAL);
+    let directory = directory();
+    let data = directory.path().join("data");
+    let one = with(arguments(&nats, "n1"), &["--cluster-replicas", "1"]);
+
+    // Another process of its name is alive. A node that was killed may start again.
+    let mut server = start_one(&nats, &data);
+    let twin = directory.path().join("twin");
+    assert_says(&refused(&twin, &one), &["n1 is running already"]);
+    server.kill();
+    let mut server = start_one(&nats, &data);
+    server.create();
+    assert!(server.signal("-TERM").success());
+
+    // Its servers were restored from a backup that is older than its copy.
+    nats.stop(0);
+    let backup = directory.path().join("backup");
+    copy_all(&nats.store(0), &backup);
+    nats.restart(0);
+    let mut server = start_one(&nats, &data);
+    server.create();
+    assert!(server.signal("-TERM").success());
+    nats.stop(0);
+    std::fs::remove_dir_all(nats.store(0)).unwrap();
+    copy_all(&backup, &nats.store(0));
+    nats.restart(0);
+    assert_says(
+        &refused(&data, &one),
+        &["copy", "the stream has lost", "backup"],
+    );
+
+    // The cluster was made by a version that numbers its sessions in another way.
+    let other = r#"{"format":1,"numbers":64}"#;
+    let answer = nats.ask("$KV.REJOIN-rejoin.cluster", other);
+    assert!(answer.contains("\"seq\""), "{answer}");
+    assert_says(&refused(&data, &one), &["another version"]);
+}
+
+#[test]
+fn a_node_does_not_start_on_an_old_server_or_none() {
+    let directory = directory();
+    let data = directory.path().join("data");
+    let at = |address: SocketAddr| {
+        let address = format!("nats://{address}");
+        let monitoring = "127.0.0.1:1,127.0.0.1:1,127.0.0.1:1";
+        let all = [
+            "--cluster",
+            &address,
+            "--node",
+            "n1",
+            "--cluster-monitoring",
+            monitoring,
+        ];
+        refused(&data, &all.map(str::to_owned))
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let _ = be_old(stream);
+        }
+    });
+    assert_says(&at(address), &["2.14.10", "at least 2.15"]);
+
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = nobody.local_addr().unwrap();
+    drop(nobody);
+    assert_says(&at(address), &["cannot take part", &address.to_string()]);
+}
+
+/// Says hello as a server of an older version does.
+fn be_old(mut stream: TcpStream) -> std::io::Result<()> {
+    let hello = r#"INFO {"server_id":"OLD","server_name":"old","version":"2.14.10","proto":1,"host":"127.0.0.1","port":4222,"headers":true,"max_payload":1048576,"jetstream":true,"client_id":1}"#;
+    stream.write_all(format!("{hello}\r\n").as_bytes())?;
+    for line in BufReader::new(stream.try_clone()?).lines() {
+        if line? == "PING" {
+            stream.write_all(b"PONG\r\n")?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies a directory with all that is in it.
+fn copy_all(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_all(&entry.path(), &target),
+            false => drop(std::fs::copy(entry.path(), target).unwrap()),
+        }
+    }
 }
 
 /// When a machine is lost, its server of NATS is away, too, and the other nodes must not wait for it.

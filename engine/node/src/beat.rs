@@ -1,7 +1,7 @@
 //! Beats, and reads the claims of all logs: once a second.
 
 use crate::driver::Driver;
-use crate::limits::{ACCOUNTS_BEATS, BEAT, LOGS, LOST_BEATS, READINGS};
+use crate::limits::{ACCOUNTS_BEATS, BEAT, LOGS, LOST_BEATS, READINGS, SLEEP};
 use crate::surroundings::{Server, Thread};
 use crate::{Shared, lock};
 use rejoin_cluster::{Claim, LogServer, NodeEntry, NodeName, Written, claim_key, node_key};
@@ -11,6 +11,7 @@ use rejoin_log_jetstream::Follower;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Beats until the node leaves, and drives each log on a thread of its own.
 pub(crate) fn run(
@@ -27,7 +28,15 @@ pub(crate) fn run(
     };
     let mut contact = Contact::default();
     *lock(&shared.answered) = Some(shared.stopwatch.now());
+    let mut begun = shared.stopwatch.now();
     loop {
+        if has_slept(shared, begun) {
+            // Before the beat: it must first learn what it has lost.
+            for log in read_claims(shared, &mut entries) {
+                drive(&mut drivers, shared, engine, log, None);
+            }
+        }
+        begun = shared.stopwatch.now();
         if !shared.is_silent.load(Ordering::Acquire) {
             let seen = beat.write(shared, engine, &mut entries);
             contact.note(shared, seen.is_some());
@@ -48,8 +57,9 @@ pub(crate) fn run(
                 }
                 note_ends(shared);
             }
+            let paused = shared.stopwatch.now();
             shared.pause(BEAT / READINGS);
-            if shared.is_leaving() {
+            if shared.is_leaving() || has_slept(shared, paused) {
                 break;
             }
             must_read = !lock(&shared.reading).0.is_empty();
@@ -62,6 +72,11 @@ pub(crate) fn run(
         driver();
     }
     beat.delete(shared, &mut entries);
+}
+
+/// Whether so much time has passed since then that the process was stopped, or the servers did not answer.
+fn has_slept(shared: &Shared, begun: Duration) -> bool {
+    shared.stopwatch.now().saturating_sub(begun) >= SLEEP
 }
 
 fn drive(
@@ -156,8 +171,12 @@ fn read_claims(shared: &Shared, entries: &mut Server) -> Vec<u8> {
         // Homes are given out in order.
         let Some(Some(entry)) = read else { break };
         if let Some(claim) = Claim::decode(&entry.value) {
+            let term = claim.term;
             lock(&shared.beats).watch(log, &claim);
-            lock(&shared.claims).insert(log, claim);
+            let before = lock(&shared.claims).insert(log, claim);
+            if before.is_some_and(|before| before.term < term) {
+                shared.on_new_term.notify(usize::MAX);
+            }
             logs.push(log);
         }
     }

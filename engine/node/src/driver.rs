@@ -26,6 +26,8 @@ pub(crate) struct Driver {
     /// The home, which the engine follows from the start.
     first: Option<Follower<Server>>,
     has_owned: bool,
+    /// Whether nothing is left here of the log's sessions.
+    is_clean: bool,
     /// Why it could not be followed the last time.
     fault: Option<String>,
 }
@@ -53,6 +55,7 @@ impl Driver {
             log,
             first,
             has_owned: false,
+            is_clean: false,
             fault: None,
         }
     }
@@ -149,7 +152,12 @@ impl Driver {
                 pauses = AFTER_NOTICE.iter();
                 continue;
             }
-            if let Some(claim) = self.claim().filter(|claim| self.should_take(claim)) {
+            let claim = self.claim();
+            let owner = claim.as_ref().and_then(|claim| claim.owner.as_ref());
+            if owner.is_some_and(|owner| *owner != self.shared.member.node) {
+                self.clean_up();
+            }
+            if let Some(claim) = claim.filter(|claim| self.should_take(claim)) {
                 match self.take(follower) {
                     Ok(taken) => return Left::Taken(taken, claim),
                     Err(not) => {
@@ -180,6 +188,14 @@ impl Driver {
                 None if notices.wait(NOTICE) => pauses = AFTER_NOTICE.iter(),
                 None => {}
             }
+        }
+    }
+
+    /// Ends what this node has left of the log's sessions, from an earlier time when it wrote the log.
+    fn clean_up(&mut self) {
+        if !self.is_clean {
+            self.wait(self.engine.leave_sessions(self.log));
+            self.is_clean = true;
         }
     }
 
@@ -214,7 +230,7 @@ impl Driver {
 
     /// Writes the log until another node has taken it, it fails, or this node leaves or gives it back.
     fn own(&mut self, taken: Taken<Server>, before: &Claim) -> Result<(), String> {
-        let (me, log) = (&self.shared.member.node, self.log);
+        let (me, log) = (&self.shared.member.node.clone(), self.log);
         let term = taken.log.term();
         let appends = self.shared.appends_of(taken.log.stop_appends());
         let position = self
@@ -222,10 +238,13 @@ impl Driver {
             .position(log)
             .ok_or("its records can't be read")?;
         lock(&self.shared.appends).insert(log, appends.clone());
+        // What a former run of this node knew of the sessions of other nodes is not kept.
+        let is_lent = before.home != *me;
         let is_from_another = match &taken.from {
+            _ if is_lent => true,
             Some(writer) => writer != me,
             // Its message may have been purged.
-            None => before.owner.as_ref().unwrap_or(&before.home) != me,
+            None => before.owner.as_ref().is_some_and(|owner| owner != me),
         };
         // What ran here when this process lost the log has ended.
         let by = (is_from_another || self.has_owned).then(|| {
@@ -234,6 +253,10 @@ impl Driver {
                 term,
             })
         });
+        if by.is_some() {
+            self.clean_up();
+        }
+        self.is_clean = false;
         let opened: Box<dyn Log> = Box::new(WatchedLog::new(taken.log, appends.clone()));
         let owned = self.engine.own(log, opened, position, by);
         if let Err(error) = owned {
@@ -245,11 +268,10 @@ impl Driver {
         }
         self.has_owned = true;
         self.claimed(term);
-        let is_takeover = is_from_another && before.home != *me;
         self.shared.note(log, |status| {
             status.activity = LogActivity::Writing;
             status.position = self.engine.position(log).unwrap_or(position);
-            status.takeovers = status.takeovers.saturating_add(u64::from(is_takeover));
+            status.takeovers = status.takeovers.saturating_add(u64::from(is_lent));
         });
         match taken.from.filter(|writer| writer != me) {
             Some(from) => tracing::info!(log, node = %me, term, %from, "has taken a log over"),
@@ -260,6 +282,9 @@ impl Driver {
         drop(answering);
         lock(&self.shared.appends).remove(&log);
         tracing::info!(log, node = %me, term, reason = %ended, "writes a log no longer");
+        if !self.shared.is_leaving() {
+            self.clean_up();
+        }
         Ok(())
     }
 
@@ -273,6 +298,7 @@ impl Driver {
             claim.process = Some(process);
             claim.term = term;
         }
+        self.shared.on_new_term.notify(usize::MAX);
     }
 
     fn answer(&self, term: u64) -> Result<Box<dyn Any + Send>, String> {
@@ -308,13 +334,15 @@ impl Driver {
         loop {
             let ended = self.wait(async {
                 let tick = self.engine.runtime().timer(Duration::from_secs(1));
-                match select(pin!(self.engine.log_ended(self.log)), tick).await {
+                let news = pin!(self.shared.newer_term(self.log, term));
+                let ended = pin!(self.engine.log_ended(self.log));
+                match select(ended, select(tick, news)).await {
                     Either::Left((why, _)) => Some(why),
                     Either::Right(_) => None,
                 }
             });
             if let Some(why) = ended.flatten() {
-                if !self.shared.is_leaving() {
+                if !self.shared.is_leaving() && !matches!(why, Unavailable::ShuttingDown) {
                     self.note_fenced();
                 }
                 return reason(&why);
@@ -324,15 +352,17 @@ impl Driver {
                     .note(self.log, |status| status.position = position);
                 self.shared.is_whole(self.log);
             }
-            let claim = self.claim();
-            let is_retired = claim.as_ref().is_some_and(|claim| claim.retired);
-            let is_taken = claim.is_some_and(|claim| claim.term > term);
+            let is_retired = self.claim().is_some_and(|claim| claim.retired);
+            let is_taken = self.shared.term(self.log) > term;
             let is_home = *home == self.shared.member.node;
             let is_lent = !is_home && !is_retired && lock(&self.shared.beats).is_beating(home);
+            if is_lent {
+                self.engine.give_back(self.log);
+            }
             if is_taken {
                 self.note_fenced();
             }
-            if is_taken || (is_home && is_retired) || (is_lent && !self.is_busy()) {
+            if is_taken || (is_home && is_retired) {
                 let given = self.engine.release(self.log, Duration::ZERO);
                 let why = self.wait(given);
                 return why.map_or_else(String::new, |why| reason(&why));

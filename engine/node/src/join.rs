@@ -1,12 +1,14 @@
 //! Finds or makes the home of a node.
 
-use crate::limits::{LOGS, PAUSE, START};
+use crate::limits::{LOGS, NAME, PAUSE, START};
 #[cfg(feature = "nats")]
 use crate::surroundings::NodePatience;
 use crate::surroundings::{Server, Surroundings};
 use crate::{Membership, Shared, Stopwatch};
+use event_listener::Event as Wake;
 use rejoin_cluster::{
     Beats, CLUSTER_KEY, Claim, ClusterEntry, LogServer, NodeName, Process, Written, claim_key,
+    node_key,
 };
 #[cfg(feature = "nats")]
 use rejoin_core::Limits;
@@ -86,6 +88,11 @@ pub enum JoinError {
         "the cluster {0} was made by another version of the program, which this one can't read"
     )]
     Format(NodeName),
+    /// Another process writes the beat of this node.
+    #[error(
+        "a node called {0} is running already: give this one another name, or end the other one first"
+    )]
+    Running(NodeName),
     /// All logs are the homes of other nodes.
     #[error(
         "the cluster {cluster} has had {LOGS} nodes, as many as there can be, and no log is left for {node}: start it \
@@ -167,6 +174,7 @@ impl Membership {
         // The first node has made this one.
         let (mut entries, _) = surroundings.server(0)?;
         check_format(&member, &mut entries)?;
+        check_name(&member, &mut entries)?;
         let home = find_home(&member, &mut entries)?;
         let opened = open(&member, &*surroundings, home)?;
         let (follower, projection, _) = opened.into_parts();
@@ -186,6 +194,7 @@ impl Membership {
             stopwatch: Stopwatch::default(),
             home,
             claims: Mutex::default(),
+            on_new_term: Wake::new(),
             reading: Mutex::default(),
             logs: Mutex::default(),
             entries: Mutex::default(),
@@ -282,6 +291,28 @@ pub(crate) fn check_format(member: &Member, entries: &mut Server) -> Result<(), 
         Some(found) if found == ours => Ok(()),
         _ => Err(JoinError::Format(member.cluster.clone())),
     }
+}
+
+/// Looks for a while whether another process of this name is alive. One that hangs is not noticed, and loses its
+/// log; a node that has ended cleanly has no beat, and a new one starts at once.
+fn check_name(member: &Member, entries: &mut Server) -> Result<(), JoinError> {
+    let key = node_key(&member.node);
+    let Some(first) = answered(entries, |entries| entries.read(&key))? else {
+        return Ok(());
+    };
+    for _ in 0..NAME.as_millis() / PAUSE.as_millis() {
+        if first.value.is_empty() {
+            break;
+        }
+        entries.pause(PAUSE);
+        if let Some(Some(now)) = entries.read(&key)
+            && now.revision != first.revision
+            && !now.value.is_empty()
+        {
+            return Err(JoinError::Running(member.node.clone()));
+        }
+    }
+    Ok(())
 }
 
 /// The number of the log that belongs to the node. If none does, it gets the first that has no home.

@@ -37,6 +37,7 @@ pub use restore::{OldCopy, RestoreError, old_copies, restore_in};
 pub use shared_entry::{SharedEntry, Unanswered};
 pub use surroundings::{Answer, NodePatience, Noticing, Server, Surroundings, Thread};
 
+use event_listener::Event as Wake;
 use futures::channel::oneshot;
 use rejoin_cluster::{Beats, Claim, NodeEntry};
 use rejoin_engine::peers::{ClusterStatus, LogStatus, Peers, ServerStatus};
@@ -77,6 +78,8 @@ struct Shared {
     beats: Mutex<Beats>,
     /// The claims of all logs as they were last read, by number.
     claims: Mutex<BTreeMap<u8, Claim>>,
+    /// Woken when another node's claim of a log was read.
+    on_new_term: Wake,
     /// Who waits until they are read again.
     reading: Mutex<Reading>,
     logs: Mutex<BTreeMap<u8, LogState>>,
@@ -136,6 +139,22 @@ impl Shared {
     fn pause(&self, time: Duration) -> bool {
         self.surroundings.sleep_unless(time, &|| self.is_leaving());
         self.is_leaving()
+    }
+
+    /// The term of a log's last claim, as far as is known.
+    fn term(&self, log: u8) -> u64 {
+        lock(&self.claims).get(&log).map_or(0, |claim| claim.term)
+    }
+
+    /// Waits until a claim of a log is known that is newer than this term.
+    async fn newer_term(&self, log: u8, term: u64) {
+        loop {
+            let changed = self.on_new_term.listen();
+            if self.term(log) > term {
+                return;
+            }
+            changed.await;
+        }
     }
 
     fn note(&self, log: u8, change: impl FnOnce(&mut LogStatus)) {

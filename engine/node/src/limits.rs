@@ -56,6 +56,12 @@ pub const REOPEN: Duration = Duration::from_secs(1);
 /// How long the start waits for servers that don't answer.
 pub const START: Duration = Duration::from_secs(60);
 
+/// A beat after so long a time was late, because the process was stopped or the servers did not answer.
+pub const SLEEP: Duration = Duration::from_secs(2);
+
+/// How long a start waits for a beat of another process of its node's name.
+pub const NAME: Duration = Duration::from_millis(2_500);
+
 /// How often it is tried, with pauses, to take a node out of the cluster. An election of the servers' leader takes up
 /// to 10 seconds.
 pub const RETIRING: usize = 12;

@@ -1,10 +1,11 @@
 //! Servers of NATS JetStream, and threads of this process.
 
 use crate::join::{JoinError, Member, MembershipSettings};
-use crate::limits::{ANSWER, DISCARD, PAUSE};
+use crate::limits::{ANSWER, DISCARD, LOOK, PAUSE};
 use crate::surroundings::{Answer, NodePatience, Noticing, Server, Surroundings, Thread};
 use futures::future::{BoxFuture, FutureExt, LocalBoxFuture};
 use rejoin_engine::peers::{PeerError, ServerStatus};
+use rejoin_engine::{Runtime, SmolRuntime};
 use rejoin_log::SegmentLog;
 use rejoin_log::disk::{Directory, Disk};
 use rejoin_log::segment::{Durability, LogId, OpenOptions, Opened, Options};
@@ -202,6 +203,18 @@ impl Surroundings for Nats {
 
     fn sleep(&self, time: Duration) {
         std::thread::sleep(time);
+    }
+
+    /// By the clock, which goes on while the process is stopped: a node that wakes up looks at once.
+    fn sleep_unless(&self, time: Duration, is_over: &dyn Fn() -> bool) {
+        let end = SmolRuntime.elapsed().saturating_add(time);
+        while !is_over() {
+            let left = end.saturating_sub(SmolRuntime.elapsed());
+            if left.is_zero() {
+                break;
+            }
+            self.sleep(left.min(LOOK));
+        }
     }
 
     fn wait(&self, future: LocalBoxFuture<'_, ()>) {

@@ -2,12 +2,13 @@
 
 use crate::{Shared, lock, retire, status};
 use futures::channel::oneshot;
-use futures::future::{BoxFuture, FutureExt, ready};
+use futures::future::{BoxFuture, Either, FutureExt, ready, select};
 use rejoin_cluster::Claim;
 use rejoin_engine::peers::{
     ClusterStatus, LogPlace, PeerAnswer, PeerError, PeerRequest, Peers, RetireError, RetiredNode,
 };
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 
 /// Asks the owner that a log's claim names, in its term.
@@ -61,7 +62,13 @@ impl Peers for NodePeers {
                 return Err(PeerError::NoOwner);
             }
             let asked = shared.surroundings.ask(log, claim.term, bytes);
-            PeerAnswer::decode(&asked.await?).map_err(|error| {
+            let deposed = pin!(shared.newer_term(log, claim.term));
+            let answer = match select(asked, deposed).await {
+                Either::Left((answer, _)) => answer?,
+                // Its answer would come late, if it came at all.
+                Either::Right(_) => return Err(PeerError::Deposed),
+            };
+            PeerAnswer::decode(&answer).map_err(|error| {
                 tracing::warn!(log, %error, "cannot read the answer of another node");
                 PeerError::Unanswered
             })

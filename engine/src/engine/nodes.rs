@@ -6,7 +6,7 @@ use crate::builder::{EngineBuilder, HomeLog};
 use crate::clock::LogClocks;
 use crate::ending::Ending;
 use crate::error::{CommandError, FollowError, OwnError, Unavailable};
-use crate::limits::{ASK_AGAIN, ASK_PATIENCE, TAIL_PATIENCE, TICK};
+use crate::limits::{ASK_AGAIN, ASK_PATIENCE, RELEASES, TAIL_PATIENCE, TICK};
 use crate::logs::{FollowedLog, FoundJobs, LogRole, OwnedLog, Resumption};
 use crate::node::Node;
 use crate::peers::{
@@ -14,6 +14,7 @@ use crate::peers::{
     RetiredNode,
 };
 use crate::stats::LogSessions;
+use futures::StreamExt;
 use futures::future::{Either, select};
 use rejoin_core::{
     Command, JobId, NodeTerm, Numbering, Projection, Record, SessionId, SessionNumber,
@@ -179,6 +180,36 @@ impl Engine {
         owned.ended().await
     }
 
+    /// Gives a log back as soon as no job runs in it, within the next two seconds: ask again until then. What is
+    /// asked for at that moment is for the node that takes the log. [`log_ended`](Self::log_ended) says when it was given.
+    pub fn give_back(&self, log: u8) {
+        if let Some(LogRole::Owned(owned)) = self.node.logs.role(log) {
+            owned.end(JobsAtEnd::Idle);
+        }
+    }
+
+    /// Cleans up what this node has of the open sessions of a log that another node writes, or has written:
+    /// their directories and variables, and processes that their jobs have left. Those don't follow a session to
+    /// another node, nor back. Call it before this node [owns](Self::own) the log again. Takes as long as jobs
+    /// take to end.
+    pub async fn leave_sessions(&self, log: u8) {
+        if self.owns(log) {
+            return;
+        }
+        let sessions: Vec<_> = self.view(|views| {
+            let open = views.open_sessions();
+            let here = open.filter(|it| self.node.logs.number_of(it.id) == log);
+            here.map(|it| (it.id, it.service.clone())).collect()
+        });
+        let released = sessions.into_iter().filter_map(|(session, service)| {
+            let runner = self.node.services.get(&service)?;
+            Some(runner.release(session))
+        });
+        futures::stream::iter(released)
+            .for_each_concurrent(RELEASES, |released| released)
+            .await;
+    }
+
     /// Those of some sessions of a log that are not removed, as the durable log says: what was removed stays
     /// removed. None: this engine does not write it, or is too busy.
     pub async fn kept_sessions(&self, log: u8, sessions: Vec<SessionId>) -> Option<Vec<SessionId>> {
@@ -267,7 +298,11 @@ impl Engine {
                 ..
             } if self.node.committed.is_closing() => return None,
             PeerRequest::Command { command, actor } => {
-                PeerReply::Records(owned.command(command, actor).await)
+                let answer = owned.command(command, actor).await;
+                if owned.has_left_undone(&answer).await {
+                    return None;
+                }
+                PeerReply::Records(answer)
             }
             PeerRequest::WriteInput {
                 session,
@@ -398,7 +433,8 @@ impl Engine {
     }
 
     /// Asks the node that writes a log, and waits until this one has followed it up to the answer. While
-    /// no node writes the log, it asks again for a while.
+    /// no node writes the log, it asks again for a while; also the node that takes it meanwhile, if that can't
+    /// do anything twice.
     pub(crate) async fn ask(&self, log: u8, request: PeerRequest) -> Result<Asked, Unavailable> {
         let node = &self.node;
         let Some(peers) = &node.peers else {
@@ -415,7 +451,11 @@ impl Engine {
                     let is_reached = self.reach(log, position).await;
                     return Ok(Asked::Answered(reply, is_reached));
                 }
-                Err(PeerError::Unanswered) => return Err(Unavailable::Unanswered),
+                // The node that has the log now knows what was done.
+                Err(PeerError::Deposed) if request.is_repeatable() => {}
+                Err(PeerError::Unanswered | PeerError::Deposed) => {
+                    return Err(Unavailable::Unanswered);
+                }
                 // Not because it is not known here: this node may just have been started.
                 Err(PeerError::NoLog) => return Ok(Asked::NoLog),
                 Err(PeerError::NoOwner) => {}

@@ -7,6 +7,7 @@ use crate::jobs::runner::{
     Exit, Interrupter, Interrupts, Leftovers, Reporter, Runner, RunnerJob, Settled, TerminalSizes,
 };
 use crate::jobs::stdin::{Input, Inputs};
+use crate::limits;
 use crate::screens::Unfolded;
 use async_channel::Sender;
 use futures::FutureExt;
@@ -227,12 +228,24 @@ impl Supervisor {
                 let cause = InterruptCause::Shutdown;
                 running.interrupter.interrupt_unlogged(cause);
             }
-            if jobs == JobsAtEnd::Lost
-                && let Some(runner) = &running.runner
-            {
-                runner.forget(*job);
+            if jobs == JobsAtEnd::Lost {
+                self.insist(running.interrupter.clone());
+                if let Some(runner) = &running.runner {
+                    runner.forget(*job);
+                }
             }
         }
+    }
+
+    /// Interrupts a job that was interrupted again and again, so that it ends soon in any case.
+    fn insist(&self, interrupter: Interrupter) {
+        let patience = self.runtime.timer(limits::LOST_GRACE);
+        self.runtime.spawn(Box::pin(async move {
+            patience.await;
+            for _ in 0..2 {
+                interrupter.interrupt_unlogged(InterruptCause::Shutdown);
+            }
+        }));
     }
 
     /// Notes a job as running. Returns it as its runner gets it.

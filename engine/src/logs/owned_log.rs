@@ -17,6 +17,7 @@ use crate::takeover::{LostJob, RefusedJob, Takeover, kept_jobs, lost_jobs};
 use crate::{Config, Runtime};
 use async_channel::{Sender, TrySendError};
 use futures::channel::oneshot;
+use futures::future::{Either, select};
 use rejoin_core::{Actor, Command, NodeTerm, Numbering, Record, SessionId, State, Views};
 use rejoin_log::{AppendError, Log, LogReader};
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub(crate) struct OwnedLog {
     /// How many records the log has.
     position: Arc<AtomicU64>,
     counts: Arc<Counts>,
+    runtime: Arc<dyn Runtime>,
     requests: Sender<Request>,
     reports: Sender<Command>,
     end: Sender<JobsAtEnd>,
@@ -183,7 +185,8 @@ impl OwnedLog {
         let sessions = node.committed.view(|views| LogSessions::of(views, is_here));
         let (requests, request_inbox) = async_channel::bounded(node.config.queue);
         let (reports, report_inbox) = async_channel::bounded(limits::REPORTS);
-        let (end, end_inbox) = async_channel::bounded(1);
+        // Giving back, and the end for good.
+        let (end, end_inbox) = async_channel::bounded(2);
         node.counts.wall_clock(jump, behind);
         node.counts.take(&sessions);
         let liveness = Arc::new(Liveness::new(clock.clone(), node.committed.clone()));
@@ -216,6 +219,7 @@ impl OwnedLog {
             reports: report_inbox,
             end: end_inbox,
             cursors_logged: clock.instant(),
+            given_back: None,
             clock: clock.clone(),
             wall,
             ending: ending.clone(),
@@ -233,6 +237,7 @@ impl OwnedLog {
             position,
             peer_pulls: PeerPulls::default(),
             counts: node.counts.clone(),
+            runtime: node.runtime.clone(),
             requests,
             reports,
             end,
@@ -249,8 +254,18 @@ impl OwnedLog {
         self.answer(self.send(None, None).await?).await.map(drop)
     }
 
+    /// In a cluster the servers of the log may be away for long.
     async fn answer(&self, answer: oneshot::Receiver<Answer>) -> Answer {
-        match answer.await {
+        let answered = match self.is_only {
+            true => answer.await,
+            false => match select(answer, self.runtime.timer(limits::ASK_PATIENCE)).await {
+                Either::Left((answered, _)) => answered,
+                Either::Right(_) => {
+                    return Err(CommandError::Unavailable(Unavailable::Unanswered));
+                }
+            },
+        };
+        match answered {
             Ok(answer) => answer,
             Err(oneshot::Canceled) => Err(self.unavailable().await),
         }
@@ -296,6 +311,18 @@ impl OwnedLog {
         })
     }
 
+    /// Whether a command has certainly had no effect, because another node has taken the log, or was given it.
+    pub(crate) async fn has_left_undone(&self, answer: &Answer) -> bool {
+        let Err(CommandError::Unavailable(Unavailable::Moved)) = answer else {
+            return false;
+        };
+        match self.ended().await {
+            Unavailable::ShuttingDown => true,
+            Unavailable::LogFailed(error) => matches!(*error, AppendError::Fenced(_)),
+            _ => false,
+        }
+    }
+
     /// Waits until the log is no longer written.
     pub(crate) async fn ended(&self) -> Unavailable {
         self.ending.wait().await
@@ -308,6 +335,9 @@ impl OwnedLog {
 
     /// Asks the sequencer to close the log.
     pub(crate) fn end(&self, jobs: JobsAtEnd) {
+        if jobs == JobsAtEnd::Idle && !self.end.is_empty() {
+            return;
+        }
         let _ = self.end.try_send(jobs);
     }
 

@@ -73,6 +73,8 @@ pub(crate) struct Sequencer {
     pub(crate) clock: Arc<Clock>,
     pub(crate) wall: WallClock,
     pub(crate) cursors_logged: Instant,
+    /// When it was last asked to give the log back, and a job ran.
+    pub(crate) given_back: Option<Instant>,
     /// How many records the log has.
     pub(crate) position: Arc<AtomicU64>,
     /// Where is set why it ends.
@@ -86,7 +88,17 @@ impl Sequencer {
     pub(crate) async fn run(mut self) {
         let mut jobs = JobsAtEnd::Kept;
         let ending = loop {
-            let input = self.wait().await;
+            let input = match self.may_be_given_back() {
+                true => Input::End(JobsAtEnd::Idle),
+                false => self.wait().await,
+            };
+            let input = match input {
+                Input::End(JobsAtEnd::Idle) if self.is_busy() => {
+                    self.given_back = Some(self.clock.instant());
+                    Input::Tick
+                }
+                input => input,
+            };
             if let Input::End(end) = input {
                 jobs = end;
             }
@@ -152,10 +164,12 @@ impl Sequencer {
     fn turn(&mut self, input: Input) -> Result<bool, AppendError> {
         let mut batch = Batch::default();
         let is_end = matches!(input, Input::End(_));
+        // What comes with it could begin a job, and is for the next writer of the log.
+        let is_last = matches!(input, Input::End(JobsAtEnd::Idle));
         self.take(&mut batch, input);
         // In each batch, because under load the timer never fires.
         self.keep_time(&mut batch, is_end);
-        loop {
+        while !is_last {
             let report = self.reports.try_recv().map(Input::Report).ok();
             let request = self.requests.try_recv().map(Input::Request).ok();
             if report.is_none() && request.is_none() {
@@ -174,6 +188,18 @@ impl Sequencer {
             self.log.close()?;
         }
         Ok(!is_end)
+    }
+
+    /// Whether it was just asked for the log, and no job runs any more.
+    fn may_be_given_back(&self) -> bool {
+        let asked = self.given_back;
+        let is_new = |asked| self.clock.instant().since(asked) < limits::GIVING_BACK;
+        asked.is_some_and(is_new) && !self.is_busy()
+    }
+
+    fn is_busy(&self) -> bool {
+        let mut sessions = self.state.sessions();
+        sessions.any(|(_, session)| session.jobs().next().is_some())
     }
 
     fn take(&mut self, batch: &mut Batch, input: Input) {

@@ -663,6 +663,21 @@ impl Shell {
         if logged.is_some() {
             self.refused().insert(job, reason);
         }
+        let unlogged: u64 = OutputStream::ALL
+            .into_iter()
+            .map(|stream| held.read.of(stream).saturating_sub(held.settled.of(stream)))
+            .sum();
+        if logged.is_none()
+            && !held.has_ended
+            && job <= host.last_job
+            && host.open_sessions.contains(&session)
+        {
+            tracing::warn!(
+                %session, %job, bytes = unlogged,
+                "ended a job of the previous server that was recorded as lost meanwhile; so many bytes of its output are \
+                 in no record"
+            );
+        }
         let is_another = logged.is_some_and(|logged| !is_job(logged, held));
         if is_another || job > host.last_job || !host.open_sessions.contains(&session) {
             self.keepers.count_unknown();

@@ -419,21 +419,21 @@ fn what_follows_a_session_goes_on_while_another_node_takes_its_log() {
         let taken: Vec<_> = seen.iter().filter_map(taken).collect();
         assert_eq!(taken, [("n2".to_owned(), 2)]);
 
-        // The first node does not know it yet. Its next append is refused: it ends the job, and goes on.
+        // The first node does not know it yet. Its next append is refused: it ends the job, and asks the node that
+        // writes the log now.
         let engine = cluster.engine(0).clone();
         assert!(engine.owns(0));
-        let refused = engine.set_user(session, "ada".into()).await.unwrap_err();
-        assert!(
-            matches!(refused, CommandError::Unavailable(Unavailable::Moved)),
-            "{refused}"
-        );
+        let set = {
+            let engine = engine.clone();
+            in_background(async move { engine.set_user(session, "ada".into()).await })
+        };
         if let Unavailable::LogFailed(why) = engine.log_ended(0).await {
             assert!(matches!(*why, AppendError::Fenced(_)), "{why}");
         }
         until("it no longer writes the log", || !engine.owns(0)).await;
         assert_eq!(engine.position(0), None);
         cluster.follow(0, 0);
-        engine.set_user(session, "ada".into()).await.unwrap();
+        set.await.unwrap().unwrap();
         let user = engine.session_view(session).unwrap().user;
         assert_eq!(user.as_deref(), Some("ada"));
         for node in 0..3 {
@@ -702,10 +702,12 @@ fn a_node_that_lost_a_log_and_does_not_know_it_says_of_nothing_that_it_is_not_th
             .submit_job(statement(known, "cat"))
             .await
             .unwrap();
-        let refused = engine.interrupt_job(known, None).await.unwrap_err();
-        assert!(
-            matches!(refused, CommandError::Unavailable(Unavailable::Moved)),
-            "{refused}"
-        );
+        let interrupted = {
+            let engine = engine.clone();
+            in_background(async move { engine.interrupt_job(known, None).await })
+        };
+        until("it notices", || !engine.owns(0)).await;
+        cluster.follow(0, 0);
+        interrupted.await.unwrap().unwrap();
     });
 }

@@ -402,12 +402,16 @@ fn error_response(fault: &Fault, style: JsonStyle) -> Response {
         let challenges = *fault == Fault::Denied { challenges: true };
         return login::refuse(fault.status(), &detail.unwrap_or_default(), challenges);
     }
-    match detail {
+    let response = match detail {
         Some(detail) => {
             let errors = json!({"errors": [{"detail": detail}]});
             json_response(fault.status(), &errors, style)
         }
         None => Response::empty(fault.status()),
+    };
+    match fault.status() {
+        StatusCode::SERVICE_UNAVAILABLE => response.header("retry-after", "1"),
+        _ => response,
     }
 }
 

@@ -5,7 +5,7 @@ use crate::server::{Server, api};
 use rejoin_http::test_client::Client;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,20 +23,35 @@ pub(super) struct Track {
     is_closed: bool,
 }
 
-/// The load on one server, until it is killed.
+/// The load on one server until it is killed, or on some nodes of a cluster until it is told to end.
 pub(super) struct Load {
-    address: SocketAddr,
+    /// Client by client, the next one of these.
+    addresses: Vec<SocketAddr>,
     kill: u64,
     answered: AtomicU64,
+    is_over: AtomicBool,
 }
+
+/// Longer than a takeover.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Load {
     pub(super) fn new(server: &Server, kill: u64) -> Self {
+        Self::on(&[server], kill)
+    }
+
+    pub(super) fn on(servers: &[&Server], kill: u64) -> Self {
         Self {
-            address: server.address,
+            addresses: servers.iter().map(|server| server.address).collect(),
             kill,
             answered: AtomicU64::new(0),
+            is_over: AtomicBool::new(false),
         }
+    }
+
+    /// Ends the load on servers that are not killed.
+    pub(super) fn end(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
     }
 
     pub(super) fn answered(&self) -> u64 {
@@ -62,6 +77,9 @@ impl Load {
     pub(super) fn run(&self, tracks: &mut [Track], kill: impl FnOnce()) {
         thread::scope(|scope| {
             for (place, track) in (0..).zip(tracks) {
+                let next = |it| self.addresses[it % self.addresses.len()];
+                let place_of = usize::try_from(place).unwrap();
+                let (reads, submits) = (next(place_of), next(place_of + 1));
                 let closes = self.kill % 6 == 4 && place == self.kill % 4;
                 let Track {
                     session,
@@ -73,29 +91,40 @@ impl Load {
                     ..
                 } = track;
                 let session: &str = session;
-                scope.spawn(move || self.pull(session, consumer, shown));
+                scope.spawn(move || self.pull(reads, session, consumer, shown));
                 scope.spawn(move || {
-                    if closes && self.close(session).is_some() {
+                    if closes && self.close(submits, session).is_some() {
                         *is_closed = true;
                     } else {
-                        self.submit(session, turns, accepted);
+                        self.submit(submits, session, turns, accepted);
                     }
                 });
             }
+            let ends = EndsOnPanic(self);
             kill();
+            drop(ends);
         });
     }
 
-    /// One answer; `None` when the server is gone.
+    /// One answer; `None` when the server is gone, or the load is over.
     fn ask(&self, client: &mut Client, request: &Value) -> Option<Value> {
+        if self.is_over.load(Ordering::SeqCst) {
+            return None;
+        }
         let received = client.post("/api", &request.to_string()).ok()?;
         let answer = serde_json::from_slice(&received.body).ok()?;
         self.answered.fetch_add(1, Ordering::SeqCst);
         Some(answer)
     }
 
-    fn submit(&self, session: &str, turns: &mut u64, accepted: &mut Vec<(u64, String)>) {
-        let Ok(mut client) = Client::connect(self.address) else {
+    fn submit(
+        &self,
+        address: SocketAddr,
+        session: &str,
+        turns: &mut u64,
+        accepted: &mut Vec<(u64, String)>,
+    ) {
+        let Some(mut client) = connect(address) else {
             return;
         };
         loop {
@@ -116,28 +145,50 @@ impl Load {
         }
     }
 
-    fn close(&self, session: &str) -> Option<()> {
-        let mut client = Client::connect(self.address).ok()?;
+    fn close(&self, address: SocketAddr, session: &str) -> Option<()> {
+        let mut client = connect(address)?;
         let request = json!({"action": "close_session", "sessionId": session});
         let answer = self.ask(&mut client, &request)?;
         assert_eq!(answer["state"], "SUCCEEDED", "{answer}");
         Some(())
     }
 
-    fn pull(&self, session: &str, consumer: &str, shown: &mut Vec<Item>) {
-        let Ok(mut client) = Client::connect(self.address) else {
+    fn pull(&self, address: SocketAddr, session: &str, consumer: &str, shown: &mut Vec<Item>) {
+        let Some(mut client) = connect(address) else {
             return;
         };
         let request =
             json!({"action": "pull_results", "sessionId": session, "consumerId": consumer});
         while let Some(answer) = self.ask(&mut client, &request) {
             let Some(results) = answer["body"]["results"].as_array() else {
+                if answer["state"] == "REFUSED" {
+                    // Its log is moving to another node.
+                    thread::sleep(Duration::from_millis(1));
+                    continue;
+                }
                 // It is being closed.
                 return;
             };
             shown.extend(results.iter().filter_map(Item::shown));
         }
     }
+}
+
+/// Without this, the clients of servers that were not killed would go on for ever.
+struct EndsOnPanic<'a>(&'a Load);
+
+impl Drop for EndsOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.end();
+        }
+    }
+}
+
+fn connect(address: SocketAddr) -> Option<Client> {
+    let client = Client::connect(address).ok()?;
+    client.set_patience(PATIENCE).ok()?;
+    Some(client)
 }
 
 /// Something to run, long or short, that says what nothing else says.
@@ -167,28 +218,43 @@ impl Track {
 
     /// Holds what the clients were told against the log; how many results that was.
     pub(super) fn check(&mut self, written: &Written) -> u64 {
+        self.check_through(written, 0)
+    }
+
+    /// As [`Self::check`], where the log has changed hands meanwhile: each time, a consumer may get again what it
+    /// had, as after a crash, and never miss anything.
+    pub(super) fn check_through(&mut self, written: &Written, takeovers: usize) -> u64 {
         let told = written.sessions.get(&self.session);
         let told = told.unwrap_or_else(|| panic!("session {} is lost", self.session));
+        let mut last = 0;
         for (job, command) in self.accepted.drain(..) {
             let logged = told.statements.get(&job).map(AsRef::as_ref);
             assert_eq!(logged, Some(command.as_str()), "job {job} is lost");
+            assert!(last < job, "job {job} comes after job {last}");
+            last = job;
         }
         assert!(told.is_closed || !self.is_closed, "its end is lost");
         let shown = std::mem::take(&mut self.shown);
-        // After a crash a consumer may get again what it had, and never miss anything.
-        let starts = 0..=self.read;
-        let is_told = |start: &usize| {
+        let mut rest = &shown[..];
+        for _ in 0..=takeovers {
+            let in_common = |start: usize| {
+                let items = told.items[start..].iter().zip(rest);
+                items.take_while(|(item, shown)| item == shown).count()
+            };
+            let starts = 0..=self.read.min(told.items.len());
+            let longest = starts.map(|start| (in_common(start), start)).max();
+            let (length, start) = longest.unwrap_or_default();
+            rest = &rest[length..];
+            self.read = self.read.max(start + length);
+        }
+        let at = shown.len() - rest.len();
+        assert!(
+            rest.is_empty(),
+            "after {} results, {:?} was shown, then {rest:?}, of {:?}",
+            self.read,
+            &shown[at.saturating_sub(5)..at],
             told.items
-                .get(*start..)
-                .is_some_and(|rest| rest.starts_with(&shown))
-        };
-        let start = starts.rev().find(is_told).unwrap_or_else(|| {
-            panic!(
-                "after {} results, {shown:?} was shown, of {:?}",
-                self.read, told.items
-            )
-        });
-        self.read = self.read.max(start + shown.len());
+        );
         self.is_closed = told.is_closed;
         shown.len() as u64
     }

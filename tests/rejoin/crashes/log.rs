@@ -22,6 +22,7 @@ pub(super) struct Told {
     /// Results that every consumer gets, in their order.
     pub(super) items: Vec<Item>,
     pub(super) statements: BTreeMap<u64, Arc<str>>,
+    known: BTreeSet<Arc<str>>,
     pub(super) is_closed: bool,
 }
 
@@ -63,10 +64,12 @@ impl Written {
     /// follow it. Whether its end is torn.
     pub(super) fn read_on(&mut self, data: &Path) -> bool {
         let path = data.join("log");
-        if !path.exists() {
-            return false;
-        }
-        let disk = Directory::open_to_read(&path).unwrap();
+        path.exists() && self.read_log(&path)
+    }
+
+    /// As [`Self::read_on`], by the directory of the log.
+    pub(super) fn read_log(&mut self, path: &Path) -> bool {
+        let disk = Directory::open_to_read(path).unwrap();
         let (mut records, mut promises) = (vec![], Promises::default());
         let mut visit = |record: Record| {
             promises.take(&record);
@@ -85,6 +88,9 @@ impl Written {
                 Event::JobSubmitted { job, statement, .. } => {
                     let twin = told.statements.insert(job.0, statement.clone());
                     assert_eq!(twin, None, "job {job} is there twice");
+                    // Each client's statements differ.
+                    let is_new = told.known.insert(statement.clone());
+                    assert!(is_new, "{statement} was submitted twice");
                 }
                 Event::SessionClosed { .. } => told.is_closed = true,
                 _ => {}

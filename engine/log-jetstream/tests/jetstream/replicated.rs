@@ -2,10 +2,11 @@
 
 use crate::servers::{Servers, Told};
 use crate::{open, read, up_to};
+use rejoin_cluster::{Appended, Got, LogServer};
 use rejoin_core::{Event, Record};
 use rejoin_log::testing::record;
 use rejoin_log::{AppendError, Log};
-use rejoin_log_jetstream::StreamOpenError;
+use rejoin_log_jetstream::{JetStream, StreamOpenError};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -40,6 +41,63 @@ fn a_log_has_one_writer_and_the_former_one_is_fenced() {
     // Let go, and taken by a third node without being told to.
     let third = open(&settings, &directory.path().join("3"), "n3", false).unwrap();
     assert_eq!((third.term(), read(&third, 1)), (3, up_to(21)));
+}
+
+#[test]
+fn of_two_writers_of_one_position_one_wins_each_time() {
+    const ROUNDS: u64 = 2_000;
+    let servers = Servers::start(3, Told::USUAL);
+    let settings = servers.settings("race");
+    let [mut reader, one, two] = [(); 3].map(|()| crate::connect(&settings, false).unwrap());
+    let start = std::sync::Barrier::new(2);
+    let outcomes = std::thread::scope(|scope| {
+        let [one, two] = [(0_u8, one), (1, two)].map(|(number, mut writer)| {
+            let start = &start;
+            scope.spawn(move || {
+                let mut won = Vec::new();
+                for round in 0..ROUNDS {
+                    start.wait();
+                    let message = [&round.to_le_bytes()[..], &[number]].concat();
+                    won.push(is_mine(&mut writer, round, &message));
+                }
+                won
+            })
+        });
+        [one.join().unwrap(), two.join().unwrap()]
+    });
+    for round in 0..ROUNDS {
+        let [one, two] =
+            [0, 1].map(|writer: usize| outcomes[writer][usize::try_from(round).unwrap()]);
+        assert!(one != two, "round {round}: {one} and {two}");
+    }
+    assert_eq!(reader.bounds().unwrap().last, ROUNDS);
+    for (writer, won) in outcomes.iter().enumerate() {
+        let wins = won.iter().filter(|won| **won).count();
+        println!("writer {writer} won {wins} of {ROUNDS} rounds");
+    }
+}
+
+/// Appends at a position until it is decided who has it, as a log does: whether it is this one.
+fn is_mine(writer: &mut JetStream, expected: u64, message: &[u8]) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    let messages = [message.to_vec()];
+    loop {
+        match writer.append(expected, &messages) {
+            Appended::Stored(sequence) => {
+                assert_eq!(sequence, expected + 1);
+                return true;
+            }
+            Appended::WrongLast => {
+                // It may not be readable yet.
+                if let Got::Message(found) = writer.get(expected + 1) {
+                    return found == message;
+                }
+            }
+            Appended::Unknown => {}
+            Appended::Refused(why) => panic!("{why}"),
+        }
+        assert!(Instant::now() < deadline, "it is not decided");
+    }
 }
 
 #[test]

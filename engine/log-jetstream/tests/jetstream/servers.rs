@@ -154,6 +154,15 @@ impl Servers {
         assert!(self.launched.are_ready());
     }
 
+    /// Starts all servers that don't run, and waits until all have caught up.
+    pub(crate) fn restart_all(&mut self) {
+        let directory = self.launched.directory.path();
+        for (index, server) in self.launched.servers.iter_mut().enumerate() {
+            server.child.get_or_insert_with(|| run(directory, index));
+        }
+        assert!(self.launched.are_ready());
+    }
+
     pub(crate) fn store(&self, index: usize) -> PathBuf {
         self.launched.directory.path().join(format!("js{index}"))
     }
