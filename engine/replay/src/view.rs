@@ -413,7 +413,7 @@ pub const CLEAR: &str = "\x1b[H\x1b[2J";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rejoin_core::testing::{SESSION, instant, record_at};
+    use rejoin_core::testing::{instant, record_at};
     use rejoin_core::{InterruptCause, JobId, LossCause};
     use std::time::Duration;
 

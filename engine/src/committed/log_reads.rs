@@ -215,7 +215,7 @@ async fn serve(inbox: Receiver<Request>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rejoin_core::testing::{SESSION, instant, record_at};
+    use rejoin_core::testing::{instant, record_at};
     use rejoin_core::{Event, JobId, LossCause, SessionNumber};
 
     fn record(sequence: u64, event: Event) -> Arc<Record> {

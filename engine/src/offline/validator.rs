@@ -89,7 +89,7 @@ impl RecordValidator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rejoin_core::testing::{SESSION, created, instant, record_at};
+    use rejoin_core::testing::{created, instant, record_at};
     use rejoin_core::{CloseCause, Event, JobId};
 
     fn record(sequence: u64, event: Event) -> Record {

@@ -169,7 +169,19 @@ impl Sequencer {
         self.take(&mut batch, input);
         // In each batch, because under load the timer never fires.
         self.keep_time(&mut batch, is_end);
-        while !is_last {
+        if !is_last {
+            self.gather(&mut batch);
+        }
+        self.commit(batch)?;
+        if is_end {
+            self.log.close()?;
+        }
+        Ok(!is_end)
+    }
+
+    /// Takes all that has arrived by now, or as much as a batch holds.
+    fn gather(&mut self, batch: &mut Batch) {
+        loop {
             let report = self.reports.try_recv().map(Input::Report).ok();
             let request = self.requests.try_recv().map(Input::Request).ok();
             if report.is_none() && request.is_none() {
@@ -178,16 +190,11 @@ impl Sequencer {
             report
                 .into_iter()
                 .chain(request)
-                .for_each(|input| self.take(&mut batch, input));
+                .for_each(|input| self.take(batch, input));
             if batch.is_full() {
                 break;
             }
         }
-        self.commit(batch)?;
-        if is_end {
-            self.log.close()?;
-        }
-        Ok(!is_end)
     }
 
     /// Whether it was just asked for the log, and no job runs any more.

@@ -38,6 +38,7 @@ fn the_log_of_a_retired_node_is_claimed_by_the_others_and_never_by_it() {
             // It runs on all the same, and beats where it is not the owner.
             let its_beat = if owner.is_none() { second } else { 5 };
             seconds.observe(Some(&[(node("n2"), its_beat), (node("n3"), 10 + second)]));
+            seconds.watch(7, &retired);
         }
         let claims = |me: &str| should_claim(7, &retired, (&node(me), ME), false, &seconds);
         assert!(!claims("n2"), "{owner:?}");
@@ -127,6 +128,7 @@ fn a_patient_node_waits_for_longer_and_none_for_less_than_six_beats() {
             let mut beats = Beats::patient(patience);
             for _ in 0..=*silent {
                 beats.observe(Some(&[(node("n2"), 5)]));
+                beats.watch(7, &theirs);
             }
             should_claim(7, &theirs, (&node("n1"), ME), false, &beats)
         })
