@@ -260,7 +260,7 @@ impl ClusterStatus {
         if self.unanswered >= CUT_OFF {
             let seconds = self.unanswered.as_secs();
             return Some(format!(
-                "cut off from the NATS servers for about {seconds} seconds; other nodes may go on with its sessions"
+                "cut off from the NATS servers for about {seconds} seconds; nodes that reach them go on with its sessions"
             ));
         }
         if self.logs.get(&self.home).is_some_and(|log| log.is_retired) {

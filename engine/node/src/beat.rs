@@ -24,6 +24,7 @@ pub(crate) fn run(
     drive(&mut drivers, shared, engine, shared.home, Some(home));
     let mut beat = Beat {
         revision: None,
+        is_disputed: false,
         count: 0,
     };
     let mut contact = Contact::default();
@@ -32,17 +33,20 @@ pub(crate) fn run(
     loop {
         if has_slept(shared, begun) {
             // Before the beat: it must first learn what it has lost.
-            for log in read_claims(shared, &mut entries) {
+            let (logs, _) = read_claims(shared, &mut entries);
+            for log in logs {
                 drive(&mut drivers, shared, engine, log, None);
             }
         }
         begun = shared.stopwatch.now();
+        // After a question that was not answered in time the beat comes first: the others count the seconds.
+        let mut has_answered = true;
         if !shared.is_silent.load(Ordering::Acquire) {
             let seen = beat.write(shared, engine, &mut entries);
             contact.note(shared, seen.is_some());
             lock(&shared.beats).observe(seen.as_deref());
             if let Some(seen) = seen {
-                read_entries(shared, &mut entries, &seen);
+                has_answered = read_entries(shared, &mut entries, &seen);
                 // A change of the accounts has reached all beats.
                 if beat.count.checked_rem(ACCOUNTS_BEATS) == Some(0) {
                     compare_accounts(shared);
@@ -51,11 +55,13 @@ pub(crate) fn run(
         }
         let mut must_read = true;
         for _ in 0..READINGS {
-            if must_read {
-                for log in read_claims(shared, &mut entries) {
+            if must_read && has_answered {
+                let (logs, is_whole) = read_claims(shared, &mut entries);
+                for log in logs {
                     drive(&mut drivers, shared, engine, log, None);
                 }
                 note_ends(shared);
+                has_answered = is_whole;
             }
             let paused = shared.stopwatch.now();
             shared.pause(BEAT / READINGS);
@@ -126,17 +132,19 @@ impl Contact {
     }
 }
 
-/// What the other nodes say of themselves, for operators. One that can't be read now stays as it was.
-fn read_entries(shared: &Shared, entries: &mut Server, seen: &[(NodeName, u64)]) {
+/// What the other nodes say of themselves, for operators. One that can't be read now stays as it was. Returns
+/// whether all could be read.
+fn read_entries(shared: &Shared, entries: &mut Server, seen: &[(NodeName, u64)]) -> bool {
     lock(&shared.entries).retain(|node, _| seen.iter().any(|(other, _)| other == node));
     for (node, _) in seen {
         let Some(found) = entries.read(&node_key(node)) else {
-            return;
+            return false;
         };
         if let Some(entry) = found.and_then(|it| NodeEntry::decode(&it.value)) {
             lock(&shared.entries).insert(node.clone(), entry);
         }
     }
+    true
 }
 
 /// How long each log is, as its writer has said: a node that has as many records is not behind.
@@ -161,8 +169,9 @@ fn note_ends(shared: &Shared) {
     }
 }
 
-/// The claims of all logs as they are now, for all threads. Returns which logs there are.
-fn read_claims(shared: &Shared, entries: &mut Server) -> Vec<u8> {
+/// The claims of all logs as they are now, for all threads. Returns which logs there are, and whether the servers
+/// have answered.
+fn read_claims(shared: &Shared, entries: &mut Server) -> (Vec<u8>, bool) {
     let waiting = std::mem::take(&mut lock(&shared.reading).0);
     let (mut logs, mut has_answered) = (Vec::new(), true);
     for log in 0..LOGS {
@@ -184,7 +193,7 @@ fn read_claims(shared: &Shared, entries: &mut Server) -> Vec<u8> {
         // It may have been given up.
         let _ = waiting.send(has_answered);
     }
-    logs
+    (logs, has_answered)
 }
 
 /// Looks which nodes have other accounts than this one, or another key of logins, and says so when that changes.
@@ -220,6 +229,8 @@ struct Beat {
     /// Of this node's entry. None: it has to be read.
     revision: Option<u64>,
     count: u64,
+    /// Whether the last write that was answered met another revision.
+    is_disputed: bool,
 }
 
 impl Beat {
@@ -249,12 +260,19 @@ impl Beat {
             None => entries.read(&key)?.map_or(0, |entry| entry.revision),
         };
         self.revision = match entries.write(&key, expected, &entry.encode()) {
-            Written::Done(revision) => Some(revision),
+            Written::Done(revision) => {
+                self.is_disputed = false;
+                Some(revision)
+            }
             Written::Conflict => {
-                tracing::warn!(
-                    node = %shared.member.node,
-                    "the beat of this node was written by another process, or twice"
-                );
+                // Once: a server that is behind after an election answers with an old revision for a while.
+                if !self.is_disputed {
+                    tracing::warn!(
+                        node = %shared.member.node,
+                        "the beat of this node was written by another process, or twice"
+                    );
+                }
+                self.is_disputed = true;
                 None
             }
             Written::Unknown => None,

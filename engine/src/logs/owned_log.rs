@@ -119,6 +119,7 @@ impl Resumption {
         let reasons = lost
             .iter()
             .filter_map(|it| Some((it.job, it.reason.as_deref()?.into())));
+        let is_from_another = by.is_some();
         let resume = Command::Resume {
             kept: kept.iter().map(|job| job.job).collect(),
             lost: reasons.collect(),
@@ -128,6 +129,8 @@ impl Resumption {
         let clock = Arc::new(Clock::resume(runtime.clone(), &mut *log, last));
         let mut wall = WallClock::new(clock.clone(), last);
         let (now, jump) = wall.read();
+        // How far apart another machine's clocks were says nothing about this one's.
+        let jump = jump.filter(|_| !is_from_another);
         let behind = last.at.since(now.at);
         let resumed = state.step(now, resume).expect("resuming is never rejected");
         let records: Vec<_> = resumed

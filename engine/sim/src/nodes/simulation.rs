@@ -186,7 +186,9 @@ impl Simulation {
         let is_sound = ledger.takeovers == 0 && ledger.coverage.of("event: job lost") == 0;
         ensure!(
             !self.has_sound_nodes || is_sound,
-            "takeover: a log was taken or a job lost, and only the servers failed"
+            "takeover: {} logs were taken and {} jobs lost, and only the servers failed",
+            ledger.takeovers,
+            ledger.coverage.of("event: job lost")
         );
         drop(ledger);
         if self.has_sound_nodes {

@@ -129,15 +129,15 @@ pub(crate) fn open(at: &SessionAt) -> Result<(Api, String), ClientError> {
     Ok((api, session))
 }
 
-/// The client and the ID for a session, open or ended.
+/// The client, and what the server says of a session, open or ended.
 ///
 /// # Errors
 ///
 /// As [`resolve`].
-pub(crate) fn any(at: &SessionAt) -> Result<(Api, String, SessionId), ClientError> {
+pub(crate) fn any(at: &SessionAt) -> Result<(Api, Value), ClientError> {
     let (api, name) = address(at)?;
-    let (session, id) = identity(&resolve(&api, &name)?)?;
-    Ok((api, session, id))
+    let session = resolve(&api, &name)?;
+    Ok((api, session))
 }
 
 /// The ID of a session in the server's form.

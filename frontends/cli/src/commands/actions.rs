@@ -3,9 +3,8 @@
 use super::sessions::{labels_shown, print};
 use crate::args::{CloseArgs, DeleteArgs, InterruptArgs, LabelArgs, SendArgs};
 use crate::client::ClientError;
-use crate::client::api::Api;
 use crate::client::input::{self, Sink};
-use crate::client::resolve::{any, open};
+use crate::client::resolve::{any, identity, open};
 use crate::client::table::harmless;
 use crate::offline::warn;
 use serde_json::{Map, Value, json};
@@ -73,7 +72,8 @@ pub(crate) fn close(args: &CloseArgs) -> Result<(), ClientError> {
 
 /// Deletes a session with its records.
 pub(crate) fn delete(args: &DeleteArgs) -> Result<(), ClientError> {
-    let (api, session, _) = any(&args.at)?;
+    let (api, shown) = any(&args.at)?;
+    let (session, _) = identity(&shown)?;
     let question = format!(
         "Delete session {} and all that it printed?",
         args.at.session
@@ -81,7 +81,6 @@ pub(crate) fn delete(args: &DeleteArgs) -> Result<(), ClientError> {
     if !args.yes && !is_sure(&question, "delete it") {
         return Err(ClientError::Settings("nothing was deleted".to_owned()));
     }
-    let is_shared = !args.json && has_nodes(&api, &session);
     match api.delete(&format!("/sessions/{session}/records")) {
         // It may be gone, and its number with it.
         Err(ClientError::Unanswered(url, why)) => {
@@ -96,16 +95,15 @@ pub(crate) fn delete(args: &DeleteArgs) -> Result<(), ClientError> {
         true => print(&format!("{}\n", json!({"session": session})))?,
         false => print(&format!("deleted session {session}\n"))?,
     }
-    if is_shared {
+    if !args.json && has_nodes(&shown) {
         warn(NATS_KEEPS);
     }
     Ok(())
 }
 
 /// Whether a session's server is one of several nodes.
-pub(super) fn has_nodes(api: &Api, session: &str) -> bool {
-    let shown = api.get(&format!("/sessions/{session}"));
-    shown.is_ok_and(|it| it["homeNode"].is_string())
+pub(super) fn has_nodes(session: &Value) -> bool {
+    session["homeNode"].is_string()
 }
 
 /// What is said where several nodes share their logs.

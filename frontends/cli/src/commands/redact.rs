@@ -5,7 +5,7 @@ use super::sessions::print;
 use crate::args::RedactArgs;
 use crate::client::api::Api;
 use crate::client::event::SessionEvent;
-use crate::client::resolve::any;
+use crate::client::resolve::{any, identity};
 use crate::client::{ClientError, limits};
 use crate::offline::warn;
 use rejoin_core::{Event, JobId, SessionId};
@@ -21,7 +21,8 @@ use std::path::Path;
 
 /// Redacts records.
 pub(crate) fn redact(args: &RedactArgs) -> Result<(), ClientError> {
-    let (api, session, id) = any(&args.at)?;
+    let (api, shown) = any(&args.at)?;
+    let (session, id) = identity(&shown)?;
     let records: Vec<u64> = match &args.text_file {
         None => args.records.clone(),
         Some(file) => find(&api, &session, id, &first_line(file)?)?,
@@ -52,7 +53,7 @@ pub(crate) fn redact(args: &RedactArgs) -> Result<(), ClientError> {
         return print(&format!("{redacted}\n"));
     }
     print(&format!("redacted {what} of session {session}\n"))?;
-    if has_nodes(&api, &session) {
+    if has_nodes(&shown) {
         warn(NATS_KEEPS);
     }
     Ok(())
