@@ -109,6 +109,9 @@ def main():
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--root")
     settings = parser.parse_args()
+    unknown = [way for way in settings.ways.split(",") if way not in WAYS]
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)}. The ways are: {', '.join(WAYS)}")
     root = Path(settings.root or tempfile.mkdtemp(prefix="nodes", dir="target")).resolve()
     hosts = Hosts(root, settings.rejoin, settings.nats)
     try:
