@@ -230,6 +230,13 @@ impl Model {
         }
     }
 
+    /// All replicas have again what others have: an operator has replaced those that lost messages.
+    pub fn mend(&mut self) {
+        for stream in self.streams.values_mut() {
+            stream.holes.clear();
+        }
+    }
+
     /// Whether the key-value store has a leader.
     #[must_use]
     pub fn store_has_leader(&self) -> bool {

@@ -124,6 +124,9 @@ impl Main {
         while !self.is_leaving.load(Ordering::Relaxed) {
             threads::sleep(&self.net.clock, Duration::from_millis(400));
         }
+        // From here on it beats no more, also where it can't let a log go because the servers elect.
+        let now = self.net.clock.elapsed();
+        self.net.ledger().set_away(self.cell.id, true, now);
         membership.begin_leaving();
         threads::block_on(engine.shut_down(Duration::from_secs(2)));
         membership.leave();

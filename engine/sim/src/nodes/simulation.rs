@@ -503,10 +503,11 @@ impl Simulation {
         }
     }
 
-    /// Heals everything: what is stopped or cut off goes on.
+    /// Heals everything: what is stopped or cut off goes on, and no replica lacks a message.
     pub(super) fn heal(&mut self) {
         self.is_away = None;
         self.net.servers().set_network(Network::CALM);
+        self.net.servers().mend();
         for node in 0..self.nodes.len() {
             match self.nodes[node].next.take() {
                 Some((_, Change::Wake)) => self.wake(node),
