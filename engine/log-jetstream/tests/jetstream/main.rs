@@ -10,6 +10,7 @@ mod gates;
 mod nodes;
 mod purge;
 mod replicated;
+#[allow(dead_code, reason = "shared with the tests of nodes")]
 mod servers;
 mod settings;
 mod single;

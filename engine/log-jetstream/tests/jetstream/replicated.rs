@@ -71,10 +71,6 @@ fn of_two_writers_of_one_position_one_wins_each_time() {
         assert!(one != two, "round {round}: {one} and {two}");
     }
     assert_eq!(reader.bounds().unwrap().last, ROUNDS);
-    for (writer, won) in outcomes.iter().enumerate() {
-        let wins = won.iter().filter(|won| **won).count();
-        println!("writer {writer} won {wins} of {ROUNDS} rounds");
-    }
 }
 
 /// Appends at a position until it is decided who has it, as a log does: whether it is this one.
