@@ -57,12 +57,17 @@ fn a_node_that_is_killed_under_load_loses_nothing_told_and_gets_its_log_back() {
             load.end();
         });
         // Nothing but the statement that the stream ends with is left to come.
-        cluster.nodes[2].exec(&session, "echo the end of the stream");
+        let last = cluster.nodes[2].run(&session, "echo the end of the stream");
         for followed in following {
             let sequences = followed.join().unwrap();
             let all: Vec<_> = (1..=sequences.len() as u64).collect();
             assert_eq!(sequences, all, "a gap or a repetition");
         }
+        until("its job has ended", || {
+            let events = events(&cluster.nodes[2], &session);
+            let mut ends = events.iter().filter(|it| it["type"] == "job-finished");
+            ends.any(|it| it["job"] == last)
+        });
         taken.unwrap()
     });
     print(&format!(
