@@ -1,7 +1,7 @@
 //! What a node refuses to start with: one sentence each, which says what to do.
 
 use crate::server::{Server, directory, outcome, rejoin};
-use crate::servers::{Servers, Told};
+use crate::servers::{ServerOptions, Servers};
 use crate::{arguments, start, until};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -38,9 +38,9 @@ fn a_node_does_not_start_on_servers_that_may_lose_what_they_acknowledge() {
     let data = directory.path().join("data");
     let lazy = Servers::start(
         1,
-        Told {
+        ServerOptions {
             syncs: false,
-            ..Told::USUAL
+            ..ServerOptions::USUAL
         },
     );
     let one = with(arguments(&lazy, "n1"), &["--cluster-replicas", "1"]);
@@ -52,16 +52,16 @@ fn a_node_does_not_start_on_servers_that_may_lose_what_they_acknowledge() {
 
     let small = Servers::start(
         1,
-        Told {
+        ServerOptions {
             max_payload: 512 * 1024,
-            ..Told::USUAL
+            ..ServerOptions::USUAL
         },
     );
     let one = with(arguments(&small, "n1"), &["--cluster-replicas", "1"]);
     assert_says(&refused(&data, &one), &["max_payload", "1 MiB"]);
     drop(small);
 
-    let alone = Servers::start(1, Told::USUAL);
+    let alone = Servers::start(1, ServerOptions::USUAL);
     let three = arguments(&alone, "n1");
     assert_says(&refused(&data, &three), &["1 of 3 servers", "monitoring"]);
     let monitoring = alone.monitoring();
@@ -92,7 +92,7 @@ fn a_node_does_not_start_on_servers_that_may_lose_what_they_acknowledge() {
 
 #[test]
 fn a_node_and_a_server_that_is_alone_do_not_share_a_directory() {
-    let nats = Servers::start(1, Told::USUAL);
+    let nats = Servers::start(1, ServerOptions::USUAL);
     let directory = directory();
     let (alone, node) = (
         directory.path().join("alone"),
@@ -143,14 +143,14 @@ fn a_node_and_a_server_that_is_alone_do_not_share_a_directory() {
     server.create();
     drop(server);
     drop(nats);
-    let nats = Servers::start(1, Told::USUAL);
+    let nats = Servers::start(1, ServerOptions::USUAL);
     let one = with(arguments(&nats, "n1"), &["--cluster-replicas", "1"]);
     assert_says(&refused(&node, &one), &["does not exist", "backup"]);
 }
 
 #[test]
 fn a_node_does_not_start_with_another_past_or_the_name_of_another_one() {
-    let mut nats = Servers::start(1, Told::USUAL);
+    let mut nats = Servers::start(1, ServerOptions::USUAL);
     let directory = directory();
     let data = directory.path().join("data");
     let one = with(arguments(&nats, "n1"), &["--cluster-replicas", "1"]);
@@ -248,7 +248,7 @@ fn copy_all(from: &Path, to: &Path) {
 /// When a machine is lost, its server of NATS is away, too, and the other nodes must not wait for it.
 #[test]
 fn a_node_starts_while_a_server_of_nats_is_away_but_not_without_its_monitoring() {
-    let mut nats = Servers::start(3, Told::USUAL);
+    let mut nats = Servers::start(3, ServerOptions::USUAL);
     let directory = directory();
     let data = directory.path().join("data");
     let started = start(&nats, &data, "n1");

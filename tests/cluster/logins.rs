@@ -1,7 +1,7 @@
 //! Who logs in at one node is logged in at each, until the logout at any.
 
 use crate::server::{Server, directory, rejoin};
-use crate::servers::{Servers, Told};
+use crate::servers::{ServerOptions, Servers};
 use crate::{arguments, until};
 use rejoin_http::test_client::Received;
 use serde_json::{Value, json};
@@ -72,7 +72,7 @@ fn lets_in(server: &Server, header: (&str, &str)) -> bool {
 
 #[test]
 fn who_logs_in_at_one_node_is_logged_in_at_each_until_the_logout_at_any() {
-    let nats = Servers::start(1, Told::USUAL);
+    let nats = Servers::start(1, ServerOptions::USUAL);
     let directory = directory();
     let place = |name: &str| directory.path().join(name);
     let (accounts, other_accounts, key) = (place("accounts"), place("other"), place("key"));

@@ -35,7 +35,7 @@ mod together;
 use rejoin_http::test_client::Client;
 use serde_json::Value;
 use server::{Server, directory};
-use servers::{Servers, Told};
+use servers::{ServerOptions, Servers};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -56,7 +56,7 @@ struct Cluster {
 impl Cluster {
     /// Three servers of NATS and three nodes, each of which writes its log and knows the others.
     fn start() -> Self {
-        let nats = Servers::start(3, Told::USUAL);
+        let nats = Servers::start(3, ServerOptions::USUAL);
         let directory = directory();
         let mut cluster = Self {
             nodes: vec![],

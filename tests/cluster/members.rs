@@ -1,7 +1,7 @@
 //! Nodes that are added to a cluster, and nodes that are taken out of it.
 
 use crate::server::{Server, directory, outcome, said};
-use crate::servers::{Servers, Told};
+use crate::servers::{ServerOptions, Servers};
 use crate::{arguments, body, events, get, until, writers};
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ fn nodes(server: &Server) -> Vec<String> {
 
 #[test]
 fn a_fourth_node_joins_and_what_was_the_third_ones_stays_when_it_is_retired() {
-    let nats = Servers::start(1, Told::USUAL);
+    let nats = Servers::start(1, ServerOptions::USUAL);
     let directory = directory();
     let arguments = |name: &str| {
         let mut all = arguments(&nats, name);

@@ -2,7 +2,7 @@
 //! off from the servers of NATS. One cluster for all of it, because each start takes seconds.
 
 use crate::server::{Server, directory, outcome, rejoin};
-use crate::servers::{Servers, Told};
+use crate::servers::{ServerOptions, Servers};
 use crate::{arguments, body, events, get, is_alive, long_job, until};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ struct Pair {
 
 impl Pair {
     fn start() -> Self {
-        let nats = Servers::start(3, Told::USUAL);
+        let nats = Servers::start(3, ServerOptions::USUAL);
         let mut pair = Self {
             nodes: vec![],
             nats,
@@ -122,13 +122,13 @@ fn explains_every_metric(server: &Server) {
             .collect()
     };
     let metrics = body(server, "/metrics");
-    let told = metrics.lines().filter_map(|line| {
+    let exposed = metrics.lines().filter_map(|line| {
         let name = line.strip_prefix("# TYPE rejoin_")?.split(' ').next()?;
         Some(name.to_owned())
     });
-    let told: BTreeSet<_> = told.collect();
+    let exposed: BTreeSet<_> = exposed.collect();
     let of_nodes = explained(of_nodes);
-    let more: BTreeSet<_> = told.difference(&explained(alone)).cloned().collect();
+    let more: BTreeSet<_> = exposed.difference(&explained(alone)).cloned().collect();
     assert_eq!(more, of_nodes);
     assert_eq!(metric(server, "rejoin_cluster_nodes"), Some(2.0));
     assert_eq!(metric(server, "rejoin_log_owner{log=\"0\"}"), Some(1.0));

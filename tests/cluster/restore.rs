@@ -2,14 +2,14 @@
 
 use crate::gates::{start_one, with};
 use crate::server::{directory, outcome, said};
-use crate::servers::{Servers, Told};
+use crate::servers::{ServerOptions, Servers};
 use crate::{arguments, events};
 
 #[test]
 fn logs_that_all_servers_have_lost_are_made_again_from_the_copies_of_a_node() {
     let directory = directory();
     let data = directory.path().join("data");
-    let nats = Servers::start(1, Told::USUAL);
+    let nats = Servers::start(1, ServerOptions::USUAL);
     let mut node = start_one(&nats, &data);
     let (session, _) = node.create();
     node.exec(&session, "echo kept");
@@ -18,7 +18,7 @@ fn logs_that_all_servers_have_lost_are_made_again_from_the_copies_of_a_node() {
     drop(node);
     drop(nats);
 
-    let nats = Servers::start(1, Told::USUAL);
+    let nats = Servers::start(1, ServerOptions::USUAL);
     let settings = with(arguments(&nats, "n1"), &["--cluster-replicas", "1"]);
     let restore = || {
         let mut all = vec!["cluster", "restore", "--data", data.to_str().unwrap()];

@@ -1,4 +1,4 @@
-//! A node dies under load: what was told of its sessions is there, and they go on elsewhere.
+//! A node dies under load: what was acknowledged in its sessions is there, and they go on elsewhere.
 
 use crate::load::{Load, Track};
 use crate::log::Written;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 #[test]
-fn a_node_that_is_killed_under_load_loses_nothing_told_and_gets_its_log_back() {
+fn a_node_that_is_killed_under_load_loses_nothing_acknowledged_and_gets_its_log_back() {
     let mut cluster = Cluster::start();
     let [one, two, three] = &cluster.nodes[..] else {
         panic!("three nodes");

@@ -108,7 +108,7 @@ fn a_client_notices_no_restart(cluster: &mut Cluster) {
             .collect::<Vec<_>>(),
     );
     let (is_over, done) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let told = std::thread::scope(|scope| {
+    let submitted = std::thread::scope(|scope| {
         let (addresses, is_over, done) = (&addresses, &is_over, &done);
         let _ends = Ends(is_over);
         let clients: Vec<_> = sessions
@@ -116,14 +116,14 @@ fn a_client_notices_no_restart(cluster: &mut Cluster) {
             .enumerate()
             .map(|(number, session)| {
                 scope.spawn(move || {
-                    let mut told = vec![];
+                    let mut submitted = vec![];
                     while !is_over.load(Ordering::Relaxed) {
-                        let statement = format!("echo rolling {}", told.len());
-                        let job = submit(addresses, number + told.len(), session, &statement);
-                        told.push((job, statement));
+                        let statement = format!("echo rolling {}", submitted.len());
+                        let job = submit(addresses, number + submitted.len(), session, &statement);
+                        submitted.push((job, statement));
                         done.fetch_add(1, Ordering::Relaxed);
                     }
-                    told
+                    submitted
                 })
             })
             .collect();
@@ -153,10 +153,10 @@ fn a_client_notices_no_restart(cluster: &mut Cluster) {
             works(10);
         }
         is_over.store(true, Ordering::Relaxed);
-        let told = clients.into_iter().map(|client| client.join().unwrap());
-        told.collect::<Vec<_>>()
+        let submitted = clients.into_iter().map(|client| client.join().unwrap());
+        submitted.collect::<Vec<_>>()
     });
-    for (session, told) in sessions.iter().zip(told) {
+    for (session, submitted) in sessions.iter().zip(submitted) {
         for server in &cluster.nodes {
             let mut seen = BTreeMap::new();
             for event in events(server, session) {
@@ -166,10 +166,10 @@ fn a_client_notices_no_restart(cluster: &mut Cluster) {
                     assert_eq!(twin, None, "{event}");
                 }
             }
-            for (job, statement) in &told {
+            for (job, statement) in &submitted {
                 assert_eq!(seen.get(statement), Some(&Some(*job)), "{statement}");
             }
-            assert_eq!(seen.len(), told.len(), "{seen:?}");
+            assert_eq!(seen.len(), submitted.len(), "{seen:?}");
         }
     }
 }

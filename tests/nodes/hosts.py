@@ -180,7 +180,7 @@ class Hosts:
         self.environment = {**os.environ, "HOME": str(self.root)}
         self.servers = [Part(self, "s", index) for index in range(count)]
         self.nodes = [Part(self, "n", index) for index in range(count)]
-        # Which servers each node is told of.
+        # Which servers each node knows of.
         self.known = [self.servers for _ in range(count)]
         self.cuts = {}
         self.lock = threading.Lock()

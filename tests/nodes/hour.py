@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Kills, stops and cuts apart three nodes and their three servers of NATS, under load, and holds what every
-client was told against what the nodes have afterwards.
+client got against what the nodes have afterwards.
 
     tests/nodes/hour.py target/release/rejoin [--minutes 5] [--seed 1] [--tracks 6] [--root DIR]
 
@@ -87,7 +87,7 @@ class Run:
 
 
 class Track:
-    """A session, those who use it, and what they were told."""
+    """A session, those who use it, and what they got."""
 
     def __init__(self, run, number):
         self.run, self.history, self.number = run, run.history, number

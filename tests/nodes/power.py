@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The power of three hosts fails at once, under load, several times; then everything that clients were told is
+"""The power of three hosts fails at once, under load, several times; then everything that was acknowledged is
 held against what is there, as `hour.py` does.
 
     tests/nodes/power.py target/release/rejoin [--rounds 5]
@@ -108,13 +108,13 @@ def main():
             before = len(run.history.acknowledged)
             hosts.wait("there is load", lambda: len(run.history.acknowledged) > before + 60)
             time.sleep(draw.uniform(0, 3))
-            told = len(run.history.acknowledged)
+            before = len(run.history.acknowledged)
             began = time.monotonic()
             cut(hosts, disks)
             for part in hosts.parts:
                 part.start()
-            hosts.wait("commands are acknowledged again", lambda: len(run.history.acknowledged) > told + 20, 180, revives=True)
-            say(f"power cut {turn + 1}: {told} requests acknowledged before; again after {time.monotonic() - began:.1f} s")
+            hosts.wait("commands are acknowledged again", lambda: len(run.history.acknowledged) > before + 20, 180, revives=True)
+            say(f"power cut {turn + 1}: {before} requests acknowledged before; again after {time.monotonic() - began:.1f} s")
             hosts.wait("all nodes are ready", lambda: all(map(hosts.is_ready, hosts.nodes)), 180, revives=True)
         is_over.set()
         keeper.join(60)

@@ -1,4 +1,4 @@
-//! kill -9 under load, again and again, and what everybody was told held against the log.
+//! kill -9 under load, again and again, and what all clients got held against the log.
 //!
 //! Twenty kills in an ordinary run; `REJOIN_KILLS=1000 cargo test --release --test rejoin crashes`
 //! is the long one. It prints its figure.
@@ -39,7 +39,7 @@ struct Figure {
 }
 
 #[test]
-fn nothing_told_is_lost_reordered_or_doubled_however_often_the_server_is_killed() {
+fn nothing_acknowledged_is_lost_reordered_or_doubled_however_often_the_server_is_killed() {
     let wanted = std::env::var("REJOIN_KILLS").map_or(20, |kills| kills.parse().unwrap());
     let mut figure = Figure::default();
     let mut draw = Draw(1);
@@ -58,7 +58,7 @@ fn nothing_told_is_lost_reordered_or_doubled_however_often_the_server_is_killed(
     let _ = writeln!(
         std::io::stdout(),
         "{kills} kills: {answers} answers and {results} results held against {records} records; \
-         {torn} torn ends; nothing told was lost, reordered or doubled"
+         {torn} torn ends; nothing acknowledged was lost, reordered or doubled"
     );
     assert!(answers > kills && results > kills, "there was no load");
 }

@@ -12,7 +12,7 @@ pub const BATCH_MESSAGES: usize = 1_000;
 pub const NODE_NAME_BYTES: usize = 32;
 
 /// How often in a row an observer must have written its own beat, one a second, until it holds a
-/// node for dead whose beat did not change. A node may be told to be more patient, but not less: a busy
+/// node for dead whose beat did not change. A node may be set to be more patient, but not less: a busy
 /// machine misses some beats.
 pub const SILENT_BEATS: u64 = 6;
 

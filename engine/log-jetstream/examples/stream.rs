@@ -194,7 +194,7 @@ fn race(place: &Place, rounds: u64) -> Outcome<()> {
             wins[writer] += u64::from(is_there);
             if stored(writer) && !is_there {
                 return Err(format!(
-                    "round {round}: {writer} was told that it was stored, and another is there"
+                    "round {round}: {writer} learnt that it was stored, and another is there"
                 )
                 .into());
             }
@@ -271,9 +271,9 @@ fn takers(place: &Place, directory: &Path, time: Duration) -> Outcome<()> {
         records += found.len() as u64;
         missing += acknowledged.saturating_sub(found.len() as u64);
     }
-    let told: u64 = acknowledged.values().sum();
+    let records_acknowledged: u64 = acknowledged.values().sum();
     println!(
-        "{tenures} tenures, {fenced} ended by another writer, {} messages, term {}, {records} records, {told} \
+        "{tenures} tenures, {fenced} ended by another writer, {} messages, term {}, {records} records, {records_acknowledged} \
          acknowledged, {missing} of them missing; the chain is whole; not opened: {failed:?}",
         follower.sequence(),
         follower.owner().0,

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// it.
 ///
 /// An append that the servers don't answer waits, with no limit of time: it may be stored at any
-/// moment, and nothing may be told before it is known. It ends when another node has taken the log
+/// moment, and nothing may be shown before it is known. It ends when another node has taken the log
 /// (`Fenced`), or by [`StopAppends`].
 pub struct StreamLog<S> {
     server: S,

@@ -674,7 +674,7 @@ impl Shell {
         {
             tracing::warn!(
                 %session, %job, bytes = unlogged,
-                "ended a job of the previous server that was recorded as lost meanwhile; so many bytes of its output are \
+                "ended a job of the previous server that was recorded as lost meanwhile; `bytes` of its output are \
                  in no record"
             );
         }

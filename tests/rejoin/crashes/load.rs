@@ -1,6 +1,6 @@
 //! Clients that submit and read until the server dies, and remember what they received.
 
-use super::log::{Item, Told, Written};
+use super::log::{Expected, Item, Written};
 use crate::server::{Server, api};
 use rejoin_http::test_client::Client;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ pub(super) struct Track {
     is_closed: bool,
 }
 
-/// The load on one server until it is killed, or on some nodes of a cluster until it is told to end.
+/// The load on one server until it is killed, or on some nodes of a cluster until it is ended.
 pub(super) struct Load {
     /// Client by client, the next one of these.
     addresses: Vec<SocketAddr>,
@@ -216,7 +216,7 @@ impl Track {
         }
     }
 
-    /// Holds what the clients were told against the log; how many results that was.
+    /// Holds what the clients got against the log; how many results that was.
     pub(super) fn check(&mut self, written: &Written) -> u64 {
         self.check_through(written, 0)
     }
@@ -224,24 +224,24 @@ impl Track {
     /// As [`Self::check`], where the log has changed hands meanwhile: each time, a consumer may get again what it
     /// had, as after a crash, and never miss anything.
     pub(super) fn check_through(&mut self, written: &Written, takeovers: usize) -> u64 {
-        let told = written.sessions.get(&self.session);
-        let told = told.unwrap_or_else(|| panic!("session {} is lost", self.session));
+        let expected = written.sessions.get(&self.session);
+        let expected = expected.unwrap_or_else(|| panic!("session {} is lost", self.session));
         let mut last = 0;
         for (job, command) in self.accepted.drain(..) {
-            let logged = told.statements.get(&job).map(AsRef::as_ref);
+            let logged = expected.statements.get(&job).map(AsRef::as_ref);
             assert_eq!(logged, Some(command.as_str()), "job {job} is lost");
             assert!(last < job, "job {job} comes after job {last}");
             last = job;
         }
-        assert!(told.is_closed || !self.is_closed, "its end is lost");
+        assert!(expected.is_closed || !self.is_closed, "its end is lost");
         let shown = std::mem::take(&mut self.shown);
         let mut rest = &shown[..];
         for _ in 0..=takeovers {
             let in_common = |start: usize| {
-                let items = told.items[start..].iter().zip(rest);
+                let items = expected.items[start..].iter().zip(rest);
                 items.take_while(|(item, shown)| item == shown).count()
             };
-            let starts = 0..=self.read.min(told.items.len());
+            let starts = 0..=self.read.min(expected.items.len());
             let longest = starts.map(|start| (in_common(start), start)).max();
             let (length, start) = longest.unwrap_or_default();
             rest = &rest[length..];
@@ -253,9 +253,9 @@ impl Track {
             "after {} results, {:?} was shown, then {rest:?}, of {:?}",
             self.read,
             &shown[at.saturating_sub(5)..at],
-            told.items
+            expected.items
         );
-        self.is_closed = told.is_closed;
+        self.is_closed = expected.is_closed;
         shown.len() as u64
     }
 
@@ -264,12 +264,12 @@ impl Track {
     }
 }
 
-/// One of the sessions tells a late reader all that is in the log, in its order.
+/// One of the sessions gives a late reader all that is in the log, in its order.
 pub(super) fn check_served(server: &Server, written: &Written, tracks: &[Track], kill: u64) {
     let Some(track) = tracks.get(usize::try_from(kill).unwrap() % tracks.len().max(1)) else {
         return;
     };
-    let Told { items, .. } = &written.sessions[&track.session];
+    let Expected { items, .. } = &written.sessions[&track.session];
     let late = server.join(&track.session);
     let mut client = server.client();
     let request = json!({"action": "pull_results", "sessionId": track.session, "consumerId": late});

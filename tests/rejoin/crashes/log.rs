@@ -13,12 +13,12 @@ use std::sync::Arc;
 #[derive(Default)]
 pub(super) struct Written {
     records: Vec<Record>,
-    pub(super) sessions: BTreeMap<String, Told>,
+    pub(super) sessions: BTreeMap<String, Expected>,
 }
 
-/// What a session's readers are to be told.
+/// What a session's readers are to get.
 #[derive(Clone, Default)]
-pub(super) struct Told {
+pub(super) struct Expected {
     /// Results that every consumer gets, in their order.
     pub(super) items: Vec<Item>,
     pub(super) statements: BTreeMap<u64, Arc<str>>,
@@ -82,17 +82,17 @@ impl Written {
             "what was in the log is not in it any more"
         );
         for record in &records[self.records.len()..] {
-            let told = self.sessions.entry(record.session.to_string()).or_default();
-            told.items.extend(Item::written(&record.event));
+            let expected = self.sessions.entry(record.session.to_string()).or_default();
+            expected.items.extend(Item::written(&record.event));
             match &record.event {
                 Event::JobSubmitted { job, statement, .. } => {
-                    let twin = told.statements.insert(job.0, statement.clone());
+                    let twin = expected.statements.insert(job.0, statement.clone());
                     assert_eq!(twin, None, "job {job} is there twice");
                     // Each client's statements differ.
-                    let is_new = told.known.insert(statement.clone());
+                    let is_new = expected.known.insert(statement.clone());
                     assert!(is_new, "{statement} was submitted twice");
                 }
-                Event::SessionClosed { .. } => told.is_closed = true,
+                Event::SessionClosed { .. } => expected.is_closed = true,
                 _ => {}
             }
         }

@@ -93,10 +93,10 @@ impl ClusterMutant {
 /// What a run has seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunReport {
-    /// A digest of all that was stored and told, and when.
+    /// A digest of all that was stored and acknowledged, and when.
     pub trace: u64,
-    /// Batches whose writers were told that they are stored.
-    pub told: u64,
+    /// Batches whose writers know that they are stored.
+    pub acknowledged: u64,
     /// Times that a node became the owner of a log that another had.
     pub takeovers: u64,
     /// Writers that noticed by an append that they were fenced.
@@ -153,13 +153,13 @@ struct World {
     chaos_at: u64,
     next_client: usize,
     next_batch: u64,
-    told: Vec<Told>,
+    acknowledged: Vec<Acknowledged>,
     /// Batches that were fenced: log and first sequence, with the checksum.
     fenced: Vec<(u8, u64, u32)>,
     report: RunReport,
 }
 
-struct Told {
+struct Acknowledged {
     log: u8,
     sequence: u64,
     checksum: u32,
@@ -249,7 +249,7 @@ impl World {
             chaos_at: 5_000,
             next_client: NODES,
             next_batch: 0,
-            told: Vec::new(),
+            acknowledged: Vec::new(),
             fenced: Vec::new(),
             report: RunReport::default(),
             random,
@@ -535,8 +535,8 @@ impl World {
         match verdict {
             PublishVerdict::Stored => {
                 held.stored(&sending.publication);
-                self.report.told += 1;
-                self.told.push(Told {
+                self.report.acknowledged += 1;
+                self.acknowledged.push(Acknowledged {
                     log: number,
                     sequence: first,
                     checksum: sum,
@@ -668,7 +668,7 @@ impl World {
         Ok(true)
     }
 
-    /// Compares all that was told and read with what is stored.
+    /// Compares all that was acknowledged and read with what is stored.
     fn check(&mut self) -> Result<(), String> {
         let model = Arc::clone(&self.model);
         let model = model.lock().unwrap_or_else(PoisonError::into_inner);
@@ -697,12 +697,25 @@ impl World {
                     .get(at)
                     .is_some_and(|(encoded, _)| Message::checksum_of(encoded) == sum)
             };
-            for told in self.told.iter().filter(|told| told.log == log) {
-                if !is_there(told.sequence, told.checksum) {
-                    let sequence = told.sequence;
-                    return Err(format!("log {log}: {sequence} was told and is not there"));
+            for acknowledged in self
+                .acknowledged
+                .iter()
+                .filter(|acknowledged| acknowledged.log == log)
+            {
+                if !is_there(acknowledged.sequence, acknowledged.checksum) {
+                    let sequence = acknowledged.sequence;
+                    return Err(format!(
+                        "log {log}: {sequence} was acknowledged and is not there"
+                    ));
                 }
-                trace = digest(trace, [told.at, told.sequence, u64::from(told.checksum)]);
+                trace = digest(
+                    trace,
+                    [
+                        acknowledged.at,
+                        acknowledged.sequence,
+                        u64::from(acknowledged.checksum),
+                    ],
+                );
             }
             for (_, sequence, sum) in self.fenced.iter().filter(|(other, ..)| *other == log) {
                 if is_there(*sequence, *sum) {
@@ -734,8 +747,11 @@ impl World {
             if owners != 1 {
                 return Err(format!("log {log} has {owners} owners in the end"));
             }
-            let last_told = self.told.iter().rfind(|told| told.log == log);
-            if last_told.is_none_or(|told| told.at + 10_000 < END) {
+            let last = self
+                .acknowledged
+                .iter()
+                .rfind(|acknowledged| acknowledged.log == log);
+            if last.is_none_or(|acknowledged| acknowledged.at + 10_000 < END) {
                 return Err(format!("log {log} is not written any more"));
             }
         }

@@ -3,7 +3,7 @@
 use rejoin_cluster::testing::{ClusterMutant, Faults, RunReport, run};
 
 #[test]
-fn nothing_told_is_lost_and_each_log_has_one_writer_in_each_term_whatever_happens() {
+fn nothing_acknowledged_is_lost_and_each_log_has_one_writer_in_each_term_whatever_happens() {
     // A longer search: REJOIN_CLUSTER_SEEDS=5000.
     let seeds = std::env::var("REJOIN_CLUSTER_SEEDS");
     let seeds = seeds.map_or(60, |seeds| seeds.parse().unwrap());
@@ -14,7 +14,7 @@ fn nothing_told_is_lost_and_each_log_has_one_writer_in_each_term_whatever_happen
     }
     let vices = all.vices;
     let met = [
-        ("told", all.told),
+        ("acknowledged", all.acknowledged),
         ("takeovers", all.takeovers),
         ("fenced by an append", all.fenced),
         ("fenced, and noticed by reading", all.noticed),
@@ -73,7 +73,7 @@ fn every_mutant_is_found() {
 }
 
 fn add(all: &mut RunReport, one: &RunReport) {
-    all.told += one.told;
+    all.acknowledged += one.acknowledged;
     all.takeovers += one.takeovers;
     all.fenced += one.fenced;
     all.noticed += one.noticed;

@@ -1,6 +1,6 @@
 //! The engine on a log that three servers keep.
 
-use crate::servers::{Servers, Told};
+use crate::servers::{ServerOptions, Servers};
 use crate::{StreamedLog, connect, options};
 use futures::StreamExt;
 use rejoin_core::Limits;
@@ -53,8 +53,8 @@ async fn printed(session: &Session, last: u64) -> Vec<String> {
 }
 
 #[test]
-fn the_sessions_of_a_node_that_is_away_go_on_at_another_with_all_that_was_told() {
-    let servers = Servers::start(3, Told::USUAL);
+fn the_sessions_of_a_node_that_is_away_go_on_at_another_with_all_that_was_acknowledged() {
+    let servers = Servers::start(3, ServerOptions::USUAL);
     let settings = servers.settings("engine");
     let directory = tempfile::tempdir().unwrap();
     smol::block_on(async {
@@ -82,7 +82,7 @@ fn the_sessions_of_a_node_that_is_away_go_on_at_another_with_all_that_was_told()
         assert!(said.contains("another node writes this log"), "{said}");
 
         second.shut_down(GRACE).await;
-        // Let go: a third node opens it without being told to.
+        // Let go: a third node opens it without being asked to.
         let third = open(&settings, &directory.path().join("3"), "n3", false).await;
         let there = third.session(id).unwrap();
         assert_eq!(printed(&there, 2).await, after);

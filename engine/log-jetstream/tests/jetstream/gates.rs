@@ -1,6 +1,6 @@
 //! Servers that are not trusted with a log.
 
-use crate::servers::{Servers, Told};
+use crate::servers::{ServerOptions, Servers};
 use crate::{connect, open};
 use rejoin_log::Log;
 use rejoin_log::testing::record;
@@ -15,11 +15,11 @@ fn gate(settings: &JetStreamSettings, has_records: bool) -> ServerFault {
 
 #[test]
 fn a_server_that_does_not_sync_is_refused_unless_that_is_not_required() {
-    let told = Told {
+    let options = ServerOptions {
         syncs: false,
-        ..Told::USUAL
+        ..ServerOptions::USUAL
     };
-    let servers = Servers::start(1, told);
+    let servers = Servers::start(1, options);
     let settings = servers.settings("lazy");
     let refused = gate(&settings, false);
     assert!(
@@ -52,16 +52,16 @@ fn a_server_that_does_not_sync_is_refused_unless_that_is_not_required() {
 
 #[test]
 fn small_messages_few_replicas_and_other_configurations_are_refused() {
-    let told = Told {
+    let options = ServerOptions {
         max_payload: 512 * 1024,
-        ..Told::USUAL
+        ..ServerOptions::USUAL
     };
-    let servers = Servers::start(1, told);
+    let servers = Servers::start(1, options);
     let refused = gate(&servers.settings("small"), false);
     assert_eq!(refused, ServerFault::Payload { found: 512 * 1024 });
     drop(servers);
 
-    let servers = Servers::start(1, Told::USUAL);
+    let servers = Servers::start(1, ServerOptions::USUAL);
     let settings = servers.settings("few");
     connect(&settings, false).unwrap();
     let three = JetStreamSettings {
@@ -103,7 +103,7 @@ fn small_messages_few_replicas_and_other_configurations_are_refused() {
 
 #[test]
 fn a_stream_that_its_servers_have_lost_is_not_created_again() {
-    let servers = Servers::start(1, Told::USUAL);
+    let servers = Servers::start(1, ServerOptions::USUAL);
     let settings = servers.settings("gone");
     let directory = tempfile::tempdir().unwrap();
     let mut log = open(&settings, directory.path(), "n1", false).unwrap();

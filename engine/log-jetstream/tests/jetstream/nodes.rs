@@ -1,6 +1,6 @@
 //! What nodes say to each other, on real servers.
 
-use crate::servers::{Servers, Told};
+use crate::servers::{ServerOptions, Servers};
 use crate::{connect, copy, open, options, read, up_to};
 use rejoin_cluster::NodeName;
 use rejoin_log::Log;
@@ -35,7 +35,7 @@ fn read_up_to(follower: &mut Follower<JetStream>, position: u64) {
 
 #[test]
 fn a_follower_reads_on_through_an_election_and_takes_the_log_when_its_owner_sleeps() {
-    let mut servers = Servers::start(3, Told::USUAL);
+    let mut servers = Servers::start(3, ServerOptions::USUAL);
     let settings = servers.settings("follow");
     let directory = tempfile::tempdir().unwrap();
     let mut log = open(&settings, &directory.path().join("1"), "n1", false).unwrap();
@@ -63,7 +63,7 @@ fn a_follower_reads_on_through_an_election_and_takes_the_log_when_its_owner_slee
 
 #[test]
 fn a_node_is_asked_in_its_term_and_nobody_listens_is_said_at_once() {
-    let servers = Servers::start(1, Told::USUAL);
+    let servers = Servers::start(1, ServerOptions::USUAL);
     let settings = connection(&servers);
     let cluster: NodeName = "asks".parse().unwrap();
     let (owner, asker) = (
@@ -106,7 +106,7 @@ fn a_node_is_asked_in_its_term_and_nobody_listens_is_said_at_once() {
 
 #[test]
 fn a_server_that_hangs_is_left_for_another_before_other_nodes_hold_this_one_for_dead() {
-    let servers = Servers::start(3, Told::USUAL);
+    let servers = Servers::start(3, ServerOptions::USUAL);
     let all = connection(&servers);
     let (owner, asker) = (
         // Connected to the one that will hang.
@@ -148,7 +148,7 @@ fn a_server_that_hangs_is_left_for_another_before_other_nodes_hold_this_one_for_
 
 #[test]
 fn an_answer_that_does_not_come_is_an_unknown_outcome() {
-    let servers = Servers::start(1, Told::USUAL);
+    let servers = Servers::start(1, ServerOptions::USUAL);
     let connection = Connection::open(&connection(&servers)).unwrap();
     let cluster: NodeName = "slow".parse().unwrap();
     let _answering = connection
@@ -160,7 +160,7 @@ fn an_answer_that_does_not_come_is_an_unknown_outcome() {
 
 #[test]
 fn an_append_of_any_node_is_noticed() {
-    let servers = Servers::start(1, Told::USUAL);
+    let servers = Servers::start(1, ServerOptions::USUAL);
     let settings = servers.settings("notice");
     let directory = tempfile::tempdir().unwrap();
     let mut log = open(&settings, &directory.path().join("1"), "n1", false).unwrap();
@@ -188,7 +188,7 @@ fn servers_that_want_a_password_or_a_token_get_it_and_refuse_a_wrong_one() {
     ] {
         let servers = Servers::start_with(
             1,
-            Told::USUAL,
+            ServerOptions::USUAL,
             &format!("authorization {{ {authorization} }}"),
         );
         let settings = |access| ConnectionSettings {
@@ -228,7 +228,7 @@ fn servers_with_tls_are_known_by_the_authority_that_is_named_and_by_no_other() {
     let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let other = write("other.pem", &other.cert.pem());
     let tls = format!("tls {{ cert_file: {certificate:?}, key_file: {key:?} }}");
-    let servers = Servers::start_with(1, Told::USUAL, &tls);
+    let servers = Servers::start_with(1, ServerOptions::USUAL, &tls);
     let plain = connection(&servers).servers;
     let encrypted: Vec<_> = plain
         .iter()

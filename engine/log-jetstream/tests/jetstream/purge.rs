@@ -1,6 +1,6 @@
 //! A stream of a real server whose beginning was purged.
 
-use crate::servers::{Servers, Told};
+use crate::servers::{ServerOptions, Servers};
 use crate::story::{folded, kept, story};
 use crate::{connect, open, options};
 use rejoin_cluster::{LogServer, Purged, Purging};
@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_purged_stream_takes_less_room_and_a_new_copy_begins_where_it_does() {
-    let servers = Servers::start(3, Told::USUAL);
+    let servers = Servers::start(3, ServerOptions::USUAL);
     let settings = servers.settings("purge");
     let directory = tempfile::tempdir().unwrap();
     let batches = story(4, 300);

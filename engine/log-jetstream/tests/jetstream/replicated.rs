@@ -1,6 +1,6 @@
 //! Three servers, of which some die or lose data.
 
-use crate::servers::{Servers, Told};
+use crate::servers::{ServerOptions, Servers};
 use crate::{open, read, up_to};
 use rejoin_cluster::{Appended, Got, LogServer};
 use rejoin_core::{Event, Record};
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_log_has_one_writer_and_the_former_one_is_fenced() {
-    let servers = Servers::start(3, Told::USUAL);
+    let servers = Servers::start(3, ServerOptions::USUAL);
     let settings = servers.settings("fence");
     let directory = tempfile::tempdir().unwrap();
     let (first_copy, second_copy) = (directory.path().join("1"), directory.path().join("2"));
@@ -38,7 +38,7 @@ fn a_log_has_one_writer_and_the_former_one_is_fenced() {
     assert!(fenced.to_string().contains("in term 2"), "{fenced}");
     second.append(&[record(1, 21)]).unwrap();
     second.close().unwrap();
-    // Let go, and taken by a third node without being told to.
+    // Let go, and taken by a third node without being asked to.
     let third = open(&settings, &directory.path().join("3"), "n3", false).unwrap();
     assert_eq!((third.term(), read(&third, 1)), (3, up_to(21)));
 }
@@ -46,7 +46,7 @@ fn a_log_has_one_writer_and_the_former_one_is_fenced() {
 #[test]
 fn of_two_writers_of_one_position_one_wins_each_time() {
     const ROUNDS: u64 = 2_000;
-    let servers = Servers::start(3, Told::USUAL);
+    let servers = Servers::start(3, ServerOptions::USUAL);
     let settings = servers.settings("race");
     let [mut reader, one, two] = [(); 3].map(|()| crate::connect(&settings, false).unwrap());
     let start = std::sync::Barrier::new(2);
@@ -98,54 +98,54 @@ fn is_mine(writer: &mut JetStream, expected: u64, message: &[u8]) -> bool {
 
 #[test]
 fn nothing_acknowledged_is_lost_when_the_streams_leader_is_killed() {
-    let mut servers = Servers::start(3, Told::USUAL);
+    let mut servers = Servers::start(3, ServerOptions::USUAL);
     let settings = servers.settings("kill");
     let directory = tempfile::tempdir().unwrap();
     let mut log = open(&settings, &directory.path().join("1"), "n1", false).unwrap();
-    let told = Arc::new(AtomicU64::new(0));
+    let acknowledged = Arc::new(AtomicU64::new(0));
     let ends = Arc::new(AtomicBool::new(false));
     let writer = {
-        let (told, ends) = (Arc::clone(&told), Arc::clone(&ends));
+        let (acknowledged, ends) = (Arc::clone(&acknowledged), Arc::clone(&ends));
         std::thread::spawn(move || {
             let mut sequence = 0;
             while !ends.load(Ordering::Acquire) {
                 let batch: Vec<_> = (1..=8).map(|next| record(1, sequence + next)).collect();
                 log.append(&batch).unwrap();
                 sequence += 8;
-                told.store(sequence, Ordering::Release);
+                acknowledged.store(sequence, Ordering::Release);
             }
             (log.term(), log.sequence())
         })
     };
     let until = |wanted: u64| {
         let deadline = Instant::now() + PATIENCE;
-        while told.load(Ordering::Acquire) < wanted {
+        while acknowledged.load(Ordering::Acquire) < wanted {
             assert!(Instant::now() < deadline, "appends don't go on");
             assert!(!writer.is_finished(), "the writer has ended");
             std::thread::sleep(Duration::from_millis(5));
         }
     };
     for _ in 0..2 {
-        until(told.load(Ordering::Acquire) + 400);
+        until(acknowledged.load(Ordering::Acquire) + 400);
         let leader = servers.leader("REJOIN-kill-0");
         servers.kill(leader);
         // The batch that was under way, and some that were begun after that.
-        until(told.load(Ordering::Acquire) + 24);
+        until(acknowledged.load(Ordering::Acquire) + 24);
         servers.restart(leader);
     }
-    until(told.load(Ordering::Acquire) + 400);
+    until(acknowledged.load(Ordering::Acquire) + 400);
     ends.store(true, Ordering::Release);
     let (term, sequence) = writer.join().unwrap();
-    let told = told.load(Ordering::Acquire);
+    let acknowledged = acknowledged.load(Ordering::Acquire);
     // One message for each batch and one of the owner: none is there twice.
-    assert_eq!((term, sequence), (1, told / 8 + 1));
+    assert_eq!((term, sequence), (1, acknowledged / 8 + 1));
     let log = open(&settings, &directory.path().join("2"), "n1", false).unwrap();
-    assert_eq!(read(&log, 1), up_to(told));
+    assert_eq!(read(&log, 1), up_to(acknowledged));
 }
 
 #[test]
 fn a_message_that_one_server_has_lost_is_read_from_another() {
-    let mut servers = Servers::start(3, Told::USUAL);
+    let mut servers = Servers::start(3, ServerOptions::USUAL);
     let settings = servers.settings("hole");
     let directory = tempfile::tempdir().unwrap();
     let mut log = open(&settings, &directory.path().join("1"), "n1", false).unwrap();
@@ -182,7 +182,7 @@ fn a_message_that_one_server_has_lost_is_read_from_another() {
 
 #[test]
 fn a_stream_that_its_only_server_has_cut_off_is_refused_where_a_copy_knows_more() {
-    let mut servers = Servers::start(1, Told::USUAL);
+    let mut servers = Servers::start(1, ServerOptions::USUAL);
     let settings = servers.settings("cut");
     let directory = tempfile::tempdir().unwrap();
     let mut log = open(&settings, directory.path(), "n1", false).unwrap();

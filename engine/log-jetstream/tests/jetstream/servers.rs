@@ -33,14 +33,14 @@ pub(crate) fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a server is told beside the usual.
+/// How a server differs from the usual.
 #[derive(Clone, Copy)]
-pub(crate) struct Told {
+pub(crate) struct ServerOptions {
     pub(crate) syncs: bool,
     pub(crate) max_payload: usize,
 }
 
-impl Told {
+impl ServerOptions {
     pub(crate) const USUAL: Self = Self {
         syncs: true,
         max_payload: 1024 * 1024,
@@ -49,16 +49,16 @@ impl Told {
 
 impl Servers {
     /// Starts servers and waits until they answer, and until they have a leader.
-    pub(crate) fn start(count: usize, told: Told) -> Self {
-        Self::start_with(count, told, "")
+    pub(crate) fn start(count: usize, options: ServerOptions) -> Self {
+        Self::start_with(count, options, "")
     }
 
     /// With more lines of configuration.
-    pub(crate) fn start_with(count: usize, told: Told, more: &str) -> Self {
+    pub(crate) fn start_with(count: usize, options: ServerOptions, more: &str) -> Self {
         let turn = turn();
         // Another program may take a port before the server does.
         for _ in 0..10 {
-            let (directory, servers) = launch(count, told, more);
+            let (directory, servers) = launch(count, options, more);
             let mut started = Launched { directory, servers };
             if started.are_ready() {
                 return Self {
@@ -230,7 +230,7 @@ impl Server {
     }
 }
 
-fn launch(count: usize, told: Told, more: &str) -> (tempfile::TempDir, Vec<Server>) {
+fn launch(count: usize, options: ServerOptions, more: &str) -> (tempfile::TempDir, Vec<Server>) {
     let directory = tempfile::tempdir().unwrap();
     let ports: Vec<_> = (0..count).map(|_| [port(), port(), port()]).collect();
     let routes: Vec<_> = ports
@@ -241,7 +241,7 @@ fn launch(count: usize, told: Told, more: &str) -> (tempfile::TempDir, Vec<Serve
     let mut servers = Vec::new();
     for (index, [client, route, monitor]) in ports.into_iter().enumerate() {
         let store = directory.path().join(format!("js{index}"));
-        let sync = if told.syncs {
+        let sync = if options.syncs {
             "sync_interval: always"
         } else {
             ""
@@ -255,7 +255,7 @@ fn launch(count: usize, told: Told, more: &str) -> (tempfile::TempDir, Vec<Serve
             "server_name: s{index}\nlisten: \"127.0.0.1:{client}\"\n\
              http: \"127.0.0.1:{monitor}\"\nmax_payload: {}\n\
              jetstream {{ store_dir: {store:?}\n {sync}\n max_file_store: 1G }}\n{cluster}{more}\n",
-            told.max_payload
+            options.max_payload
         );
         std::fs::write(configuration(directory.path(), index), text).unwrap();
         servers.push(Server {

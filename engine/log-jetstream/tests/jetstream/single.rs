@@ -1,6 +1,6 @@
 //! One server.
 
-use crate::servers::{Servers, Told};
+use crate::servers::{ServerOptions, Servers};
 use crate::{copy, open, options, read, up_to};
 use rejoin_log::segment::LogId;
 use rejoin_log::testing::record;
@@ -9,7 +9,7 @@ use rejoin_log_jetstream::StreamOpenError;
 
 #[test]
 fn the_suite_for_all_logs_holds_on_a_real_server() {
-    let servers = Servers::start(1, Told::USUAL);
+    let servers = Servers::start(1, ServerOptions::USUAL);
     let directory = tempfile::tempdir().unwrap();
     let mut logs = 0;
     conformance::all(&mut || {
@@ -22,7 +22,7 @@ fn the_suite_for_all_logs_holds_on_a_real_server() {
 
 #[test]
 fn a_log_goes_on_with_its_copy_without_it_and_with_an_older_one() {
-    let servers = Servers::start(1, Told::USUAL);
+    let servers = Servers::start(1, ServerOptions::USUAL);
     let directory = tempfile::tempdir().unwrap();
     let settings = servers.settings("copies");
     let (own, none, older) = (
@@ -55,7 +55,7 @@ fn a_log_goes_on_with_its_copy_without_it_and_with_an_older_one() {
 
 #[test]
 fn a_copy_that_is_ahead_of_its_stream_is_refused() {
-    let servers = Servers::start(1, Told::USUAL);
+    let servers = Servers::start(1, ServerOptions::USUAL);
     let directory = tempfile::tempdir().unwrap();
     let settings = servers.settings("ahead");
     let mut log = open(&settings, directory.path(), "n1", false).unwrap();

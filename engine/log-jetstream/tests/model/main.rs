@@ -219,7 +219,7 @@ fn a_log_that_another_node_has_is_taken_only_when_that_is_said_and_fences_it() {
         let said = "another node writes this log in term 2; this one wrote it in term 1";
         assert_eq!(error.to_string(), said);
     }
-    // What it told before can still be read there.
+    // What it acknowledged before can still be read there.
     assert_eq!(read(&first, 1), up_to(2));
     // A clean end lets the log go, so that anybody can open it.
     second.close().unwrap();
@@ -341,7 +341,7 @@ fn a_follower_reads_each_record_once_and_in_order_whatever_the_network_does() {
 }
 
 #[test]
-fn a_follower_takes_the_log_with_all_that_was_told_and_the_former_owner_is_fenced() {
+fn a_follower_takes_the_log_with_all_that_was_acknowledged_and_the_former_owner_is_fenced() {
     let model = model(11, Network::CALM);
     let mut log = open(&model, &SimulatedDisk::new(), 1).unwrap();
     log.append(&[record(1, 1)]).unwrap();

@@ -17,7 +17,7 @@ use rejoin_core::{JobId, Sequence, SessionId};
 use rejoin_engine::{Config, Engine, Event, Limits, Outcome, Session, ShellRunner};
 use rejoin_log_jetstream::ConnectionSettings;
 use rejoin_node::{JoinError, Joined, Membership, MembershipSettings, NodePatience};
-use servers::{Servers, Told};
+use servers::{ServerOptions, Servers};
 use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -130,7 +130,7 @@ fn has_printed(events: &[Event], text: &str) -> bool {
 
 #[test]
 fn a_session_of_one_node_is_used_at_another_and_lists_show_all() {
-    let servers = Servers::start(1, Told::USUAL);
+    let servers = Servers::start(1, ServerOptions::USUAL);
     let directory = tempfile::tempdir().unwrap();
     smol::block_on(async {
         let one = start(&servers, "n1", directory.path()).await;
@@ -172,7 +172,7 @@ fn a_session_of_one_node_is_used_at_another_and_lists_show_all() {
 
 #[test]
 fn a_node_that_ends_cleanly_hands_its_log_over_and_gets_it_back() {
-    let servers = Servers::start(1, Told::USUAL);
+    let servers = Servers::start(1, ServerOptions::USUAL);
     let directory = tempfile::tempdir().unwrap();
     smol::block_on(async {
         let one = start(&servers, "n1", directory.path()).await;
@@ -208,7 +208,7 @@ fn a_node_that_ends_cleanly_hands_its_log_over_and_gets_it_back() {
 
 #[test]
 fn the_log_of_a_silent_node_is_taken_its_jobs_are_lost_and_it_goes_on_as_a_reader() {
-    let servers = Servers::start(3, Told::USUAL);
+    let servers = Servers::start(3, ServerOptions::USUAL);
     let directory = tempfile::tempdir().unwrap();
     smol::block_on(async {
         let one = start(&servers, "n1", directory.path()).await;
@@ -245,7 +245,7 @@ fn the_log_of_a_silent_node_is_taken_its_jobs_are_lost_and_it_goes_on_as_a_reade
 
 #[test]
 fn no_log_is_taken_because_the_servers_elect_a_leader() {
-    let mut servers = Servers::start(3, Told::USUAL);
+    let mut servers = Servers::start(3, ServerOptions::USUAL);
     let directory = tempfile::tempdir().unwrap();
     smol::block_on(async {
         let one = start(&servers, "n1", directory.path()).await;
@@ -278,7 +278,7 @@ fn no_log_is_taken_because_the_servers_elect_a_leader() {
 
 #[test]
 fn a_node_gets_its_home_again_and_a_seventeenth_node_is_refused() {
-    let servers = Servers::start(1, Told::USUAL);
+    let servers = Servers::start(1, ServerOptions::USUAL);
     let directory = tempfile::tempdir().unwrap();
     for number in 0..16 {
         let settings = settings(&servers, &format!("n{number}"), directory.path());

@@ -286,7 +286,7 @@ impl Client {
                     let mut ledger = self.net.ledger();
                     if ledger.is_running(session, job) {
                         ledger.fail(format!(
-                            "negatives: a client is told that job {job} is not there, which runs"
+                            "negatives: a client was answered that job {job} is not there, which runs"
                         ));
                     }
                 }
@@ -468,7 +468,7 @@ pub(super) async fn pull(
         }
         Err(PullError::CursorUnknown { last }) => {
             ledger.fail(format!(
-                "promise 2: {consumer} is told that {last} is the end"
+                "promise 2: {consumer} was answered that {last} is the end"
             ));
             PullEnd::Gone
         }

@@ -19,7 +19,7 @@ pub(super) struct Ledger {
     /// The fold of all logs.
     pub(super) views: Views,
     pub(super) cursors: Cursors,
-    /// Sessions that clients were told of.
+    /// Sessions that clients know of.
     sessions: BTreeSet<SessionId>,
     /// How often each unique text is in a log.
     marks: BTreeMap<Arc<str>, u32>,
@@ -351,11 +351,11 @@ impl Ledger {
         Ok(())
     }
 
-    /// A client is told that a session is not open, which was.
+    /// A client was answered that a session is not open, which was.
     pub(super) fn check_not_open(&self, session: SessionId) -> Result<(), String> {
         ensure!(
             !self.truth(session).is_open(session),
-            "negatives: a client is told that session {session} is not open"
+            "negatives: a client was answered that session {session} is not open"
         );
         Ok(())
     }
