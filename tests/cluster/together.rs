@@ -183,8 +183,9 @@ impl Drop for Ends<'_> {
     }
 }
 
-/// Submits a job at one node, and where nobody listens or a connection breaks, at the next one. The request has a
-/// name, so that it is carried out once. Its job's number.
+/// Submits a job at one node, and at the next one where no node listens, a connection breaks, or the node says that
+/// it is shutting down, which the API says can be tried again. The request has a name, so that it is carried out
+/// once. Its job's number.
 fn submit(addresses: &Mutex<Vec<SocketAddr>>, first: usize, session: &str, statement: &str) -> u64 {
     let new = json!({"statement": statement, "background": true, "request": statement});
     let path = format!("/sessions/{session}/jobs");
@@ -195,6 +196,13 @@ fn submit(addresses: &Mutex<Vec<SocketAddr>>, first: usize, session: &str, state
         match answer {
             Ok(answer) => {
                 let shown: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+                if shown["code"] == "shutting_down" {
+                    assert!(
+                        shown["retryable"] == true && Instant::now() < deadline,
+                        "{shown}"
+                    );
+                    continue;
+                }
                 assert!(
                     matches!(answer.status, 200 | 201),
                     "{} {shown}",
