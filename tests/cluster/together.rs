@@ -130,6 +130,8 @@ fn a_client_notices_no_restart(cluster: &mut Cluster) {
         let works = |more: usize| {
             let before = done.load(Ordering::Relaxed);
             until("the clients go on", || {
+                let mut clients = clients.iter();
+                assert!(clients.all(|it| !it.is_finished()), "a client has failed");
                 done.load(Ordering::Relaxed) >= before + more
             });
         };
@@ -183,9 +185,9 @@ impl Drop for Ends<'_> {
     }
 }
 
-/// Submits a job at one node, and at the next one where no node listens, a connection breaks, or the node says that
-/// it is shutting down, which the API says can be tried again. The request has a name, so that it is carried out
-/// once. Its job's number.
+/// Submits a job at one node, and at the next one where no node listens, a connection breaks, or the answer says that
+/// it can be tried again: the node is shutting down, or 16 jobs of the session have not ended yet. The request has a
+/// name, so that it is carried out once. Its job's number.
 fn submit(addresses: &Mutex<Vec<SocketAddr>>, first: usize, session: &str, statement: &str) -> u64 {
     let new = json!({"statement": statement, "background": true, "request": statement});
     let path = format!("/sessions/{session}/jobs");
@@ -196,7 +198,7 @@ fn submit(addresses: &Mutex<Vec<SocketAddr>>, first: usize, session: &str, state
         match answer {
             Ok(answer) => {
                 let shown: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-                if shown["code"] == "shutting_down" {
+                if shown["code"] == "shutting_down" || shown["code"] == "too_many" {
                     assert!(
                         shown["retryable"] == true && Instant::now() < deadline,
                         "{shown}"
