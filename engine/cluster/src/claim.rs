@@ -1,7 +1,7 @@
 //! Who says to own a log, and who should claim it.
 
 use crate::beats::Beats;
-use crate::limits::{CLAIM_BYTES, NODE_NAME_BYTES};
+use crate::limits::NODE_NAME_BYTES;
 use rejoin_log::segment::checksum;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -112,21 +112,6 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Claim {
-    /// The bytes of the entry.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(self).unwrap_or_default()
-    }
-
-    /// The claim with these bytes; None if they are not one.
-    #[must_use]
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
-        if bytes.len() > CLAIM_BYTES {
-            return None;
-        }
-        serde_json::from_slice(bytes).ok()
-    }
-
     /// Whether it is this process's.
     #[must_use]
     pub fn is_of(&self, node: &NodeName, process: Process) -> bool {

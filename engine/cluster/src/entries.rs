@@ -1,5 +1,6 @@
 //! What nodes know of each other and of their cluster: entries of the key-value store, as JSON.
 
+use crate::Claim;
 use crate::limits::CLAIM_BYTES;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -59,6 +60,7 @@ macro_rules! entry {
 
 entry!(ClusterEntry);
 entry!(NodeEntry);
+entry!(Claim);
 
 #[cfg(test)]
 mod tests {
