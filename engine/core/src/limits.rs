@@ -60,6 +60,12 @@ impl Retention {
         age: None,
         bytes: None,
     };
+
+    /// Each session is removed as soon as it is closed.
+    pub const NOTHING: Self = Self {
+        age: None,
+        bytes: Some(0),
+    };
 }
 
 impl Limits {

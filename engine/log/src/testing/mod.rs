@@ -6,8 +6,10 @@
 )]
 
 mod simulated_disk;
+mod story;
 
 pub use simulated_disk::{Fault, SimulatedDisk, Survival};
+pub use story::story;
 
 use rejoin_core::{
     ConsumerId, Event, JobId, JobMode, JobSlot, LeaveCause, Outcome, Record, Sequence, SessionId,

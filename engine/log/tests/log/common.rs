@@ -1,13 +1,12 @@
 //! Opening a log on a simulated disk, and looking at all that it holds.
 #![allow(dead_code, reason = "every test uses another part of it")]
 
-use rejoin_core::testing::operations;
-use rejoin_core::{Limits, Projection, Record, Retention, Sequence, SessionId, State, Timestamp};
+use rejoin_core::{Limits, Projection, Record, Retention, Sequence, SessionId};
 use rejoin_log::disk::Disk;
 use rejoin_log::segment::{
     Durability, LogId, OpenError, OpenOptions, OpenReport, Options, SegmentLog,
 };
-use rejoin_log::testing::{SimulatedDisk, record};
+use rejoin_log::testing::{self, SimulatedDisk, record};
 use rejoin_log::{Log, LogReader, ReadLimit};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -141,40 +140,9 @@ pub(crate) fn segments(disk: &SimulatedDisk) -> Vec<String> {
     names
 }
 
-/// What sessions really do, in as many batches: drawn from a seed, the same for the same one.
+/// What sessions really do, all of it kept.
 pub(crate) fn story(seed: u64, count: usize) -> Vec<Batch> {
-    story_keeping(seed, count, Retention::ALL)
-}
-
-/// As `story`, where closed sessions are kept so long.
-pub(crate) fn story_keeping(seed: u64, count: usize, retention: Retention) -> Vec<Batch> {
-    let mut random = seed.wrapping_mul(2).wrapping_add(1);
-    let mut state = State::new(Limits {
-        sessions: 3,
-        retention,
-        ..Limits::DEFAULT
-    });
-    let mut clock = 1_000_000_i64;
-    let mut batches = Vec::new();
-    while batches.len() < count {
-        let bytes = std::array::from_fn::<u8, 6, _>(|_| {
-            random = random
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (random >> 56) as u8
-        });
-        for (by, operation) in operations(&bytes) {
-            clock += by;
-            let now = Timestamp::from_millis(clock.unsigned_abs());
-            let command = operation.command(&state, now);
-            let steps = state.step(now, command).unwrap_or_default();
-            if !steps.is_empty() {
-                let records = steps.into_iter().map(|step| Arc::new(step.record));
-                batches.push(records.collect());
-            }
-        }
-    }
-    batches
+    testing::story(seed, count, Retention::ALL)
 }
 
 /// What records add up to.

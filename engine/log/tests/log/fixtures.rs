@@ -2,7 +2,7 @@
 //! version that has been released; a new version of the format adds a directory.
 
 use crate::common::{
-    LARGE, SMALL, batches, disk_with, flat, fold, open, open_only, read_all, resume, story_keeping,
+    LARGE, SMALL, batches, disk_with, flat, fold, open, open_only, read_all, resume,
 };
 use rejoin_core::{
     Actor, Command, CreateSession, Event, JobId, JobMode, JobOutput, JobSlot, Limits, LossCause,
@@ -10,7 +10,7 @@ use rejoin_core::{
 };
 use rejoin_log::ReadError;
 use rejoin_log::segment::{OpenError, VerifyReport, verify};
-use rejoin_log::testing::{SimulatedDisk, record, session};
+use rejoin_log::testing::{SimulatedDisk, record, session, story};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -296,7 +296,7 @@ fn this_version_puts_a_log_in_order() {
     let disk = SimulatedDisk::new();
     let mut log = open(&disk, SMALL).unwrap().log;
     let archive = log.compactor();
-    for (place, batch) in story_keeping(3, 200, retention).iter().enumerate() {
+    for (place, batch) in story(3, 200, retention).iter().enumerate() {
         rejoin_log::Log::append(&mut log, batch).unwrap();
         if place % 50 == 49 {
             archive.run_once().unwrap();

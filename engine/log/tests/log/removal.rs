@@ -1,20 +1,12 @@
 //! Removed sessions leave the log and their room comes back, while the others go on; and whoever
 //! reads a removed one learns which sequences are gone.
 
-use crate::common::{
-    Batch, LARGE, SMALL, copy, flat, fold, open_only, resume, segments, story_keeping,
-};
+use crate::common::{Batch, LARGE, SMALL, copy, flat, fold, open_only, resume, segments};
 use rejoin_core::{Event, Record, Retention, Sequence, SessionId};
 use rejoin_log::segment::{OpenError, Options, VerifyReport, verify};
-use rejoin_log::testing::{Fault, SimulatedDisk, Survival};
+use rejoin_log::testing::{Fault, SimulatedDisk, Survival, story};
 use rejoin_log::{Log, LogReader, ReadLimit};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Whatever was closed goes at once.
-const NOTHING: Retention = Retention {
-    age: None,
-    bytes: Some(0),
-};
 
 /// So many batches are appended between two rounds.
 const BETWEEN_ROUNDS: usize = 20;
@@ -106,7 +98,7 @@ fn verified(disk: &SimulatedDisk) -> (VerifyReport, Vec<Record>) {
 fn removed_sessions_go_and_their_room_comes_back_and_the_others_go_on() {
     for seed in 0..10 {
         let kept = SimulatedDisk::new();
-        let batches = story_keeping(seed, 400, NOTHING);
+        let batches = story(seed, 400, Retention::NOTHING);
         let records = run(&kept, &batches);
         assert!(removed(&records).len() > 2, "seed {seed}");
 
@@ -135,7 +127,7 @@ fn removed_sessions_go_and_their_room_comes_back_and_the_others_go_on() {
 #[test]
 fn without_any_snapshot_the_state_is_folded_from_what_is_left() {
     let disk = SimulatedDisk::new();
-    let records = run(&disk, &story_keeping(3, 400, NOTHING));
+    let records = run(&disk, &story(3, 400, Retention::NOTHING));
     for name in disk.file_names() {
         if name.ends_with(".snapshot") {
             disk.put(&name, b"nonsense");
@@ -149,7 +141,7 @@ fn without_any_snapshot_the_state_is_folded_from_what_is_left() {
 
 #[test]
 fn whenever_the_power_goes_in_removing_nothing_else_is_lost() {
-    let batches = story_keeping(5, 120, NOTHING);
+    let batches = story(5, 120, Retention::NOTHING);
     let whole = SimulatedDisk::new();
     run(&whole, &batches);
     let mut removals = 0;
@@ -169,7 +161,7 @@ fn whenever_the_power_goes_in_removing_nothing_else_is_lost() {
 
 #[test]
 fn whichever_operation_fails_in_removing_nothing_else_is_lost() {
-    let batches = story_keeping(5, 120, NOTHING);
+    let batches = story(5, 120, Retention::NOTHING);
     let whole = SimulatedDisk::new();
     run(&whole, &batches);
     for operation in 0..whole.operations() {
@@ -212,7 +204,7 @@ fn a_segment_ends_early_when_it_says_that_much_is_removed() {
     };
     let mut held: BTreeMap<SessionId, u64> = BTreeMap::new();
     let (mut removed, mut early) = (0, 0);
-    for batch in story_keeping(4, 400, NOTHING) {
+    for batch in story(4, 400, Retention::NOTHING) {
         let before = active();
         log.append(&batch).unwrap();
         let after = active();
@@ -247,7 +239,7 @@ const FORGETFUL: Options = Options {
 fn what_remains_of_removed_sessions_does_not_grow_with_their_number() {
     let left = |count: usize| {
         let disk = SimulatedDisk::new();
-        let records = run_with(&disk, FORGETFUL, &story_keeping(6, count, NOTHING));
+        let records = run_with(&disk, FORGETFUL, &story(6, count, Retention::NOTHING));
         let (found, reported) = verified(&disk);
         assert!(found.is_sound(), "{:?}", found.damaged);
         // Snapshots remember some removed sessions, too, up to a bound of their own.
@@ -269,7 +261,7 @@ fn what_remains_of_removed_sessions_does_not_grow_with_their_number() {
 fn a_log_that_forgets_removed_sessions_has_the_state_of_all_its_records() {
     for seed in 0..4 {
         let disk = SimulatedDisk::new();
-        let records = run_with(&disk, FORGETFUL, &story_keeping(seed, 600, NOTHING));
+        let records = run_with(&disk, FORGETFUL, &story(seed, 600, Retention::NOTHING));
         let (log, recovery, resumed) = resume(&disk, FORGETFUL).unwrap();
         assert!(recovery.removed > 0);
         assert_eq!(resumed.folded, fold(&records), "seed {seed}");
@@ -307,7 +299,7 @@ fn a_log_that_forgets_removed_sessions_has_the_state_of_all_its_records() {
 
 #[test]
 fn whenever_the_power_goes_in_forgetting_nothing_else_is_lost() {
-    let batches = story_keeping(5, 120, NOTHING);
+    let batches = story(5, 120, Retention::NOTHING);
     let whole = SimulatedDisk::new();
     run_with(&whole, FORGETFUL, &batches);
     for operation in 0..whole.operations() {
@@ -326,7 +318,7 @@ fn whenever_the_power_goes_in_forgetting_nothing_else_is_lost() {
 
 #[test]
 fn no_session_is_forgotten_while_an_older_file_may_have_records_of_it() {
-    let batches = story_keeping(5, 600, NOTHING);
+    let batches = story(5, 600, Retention::NOTHING);
     let disk = SimulatedDisk::new();
     let mut log = open_only(&disk, FORGETFUL).unwrap().log;
     let (begin, rest) = batches.split_at(60);
@@ -386,7 +378,7 @@ fn what_is_left_of_a_removed_session_without_its_beginning_is_shown_to_nobody() 
     let mut suffixes = 0;
     for seed in 0..30 {
         let disk = SimulatedDisk::new();
-        let records = run(&disk, &story_keeping(seed, 400, NOTHING));
+        let records = run(&disk, &story(seed, 400, Retention::NOTHING));
         let (found, reported) = verified(&disk);
         assert!(found.is_sound() && found.missing.is_empty(), "seed {seed}");
         let left = |session: &SessionId| {
@@ -421,7 +413,7 @@ fn files_are_joined_that_have_a_removed_session_in_part_while_one_snapshot_is_le
     let mut in_part = 0;
     for seed in 0..12 {
         let disk = SimulatedDisk::new();
-        let records = run(&disk, &story_keeping(seed, 400, NOTHING));
+        let records = run(&disk, &story(seed, 400, Retention::NOTHING));
         // The last snapshot is of all records, so that the next round writes none.
         let log = resume(&disk, SMALL).unwrap().0;
         log.compactor().run_once().unwrap();
@@ -452,7 +444,7 @@ fn files_are_joined_that_have_a_removed_session_in_part_while_one_snapshot_is_le
 fn what_the_older_snapshot_needs_of_a_removed_session_stays_though_its_beginning_is_gone() {
     for seed in 0..12 {
         let disk = SimulatedDisk::new();
-        let batches = story_keeping(seed, 300, NOTHING);
+        let batches = story(seed, 300, Retention::NOTHING);
         let mut log = open_only(&disk, SMALL).unwrap().log;
         // Many files are after the older snapshot.
         for some in batches.chunks(150) {

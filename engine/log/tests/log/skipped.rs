@@ -1,19 +1,14 @@
 //! A log that begins behind records which were removed elsewhere, as the copy of another log: what is kept is
 //! all there, and what is left of removed sessions is neither read nor folded.
 
-use crate::common::{Batch, ID, SMALL, flat, fold, read_all, resume, story_keeping};
+use crate::common::{Batch, ID, SMALL, flat, fold, read_all, resume};
 use rejoin_core::{Record, Retention, Sequence, SessionId};
 use rejoin_log::disk::Disk;
 use rejoin_log::segment::{OpenOptions, Opened, verify};
-use rejoin_log::testing::SimulatedDisk;
+use rejoin_log::testing::{SimulatedDisk, story};
 use rejoin_log::{AppendError, Log, LogReader};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-const NOTHING: Retention = Retention {
-    age: None,
-    bytes: Some(0),
-};
 
 fn is_removal(record: &Record) -> bool {
     record.event.removes_before().is_some()
@@ -77,7 +72,7 @@ fn check_reads(reader: &dyn LogReader, left: &[Batch], cut: &[(SessionId, Sequen
 fn a_log_that_begins_behind_what_was_removed_leads_to_the_same_state_and_reads() {
     let mut cuts = 0;
     for seed in 0..12 {
-        let batches = story_keeping(seed, 300, NOTHING);
+        let batches = story(seed, 300, Retention::NOTHING);
         let all = fold(&flat(&batches));
         let most = removable(&batches);
         for part in 1..=3 {
@@ -118,7 +113,7 @@ fn a_log_that_begins_behind_what_was_removed_leads_to_the_same_state_and_reads()
 
 #[test]
 fn a_crash_before_the_removal_of_a_session_that_is_left_in_part_loses_nothing() {
-    let batches = story_keeping(1, 300, NOTHING);
+    let batches = story(1, 300, Retention::NOTHING);
     let (before, left) = batches.split_at(removable(&batches));
     let cut = cut(left);
     assert!(!cut.is_empty());
@@ -149,7 +144,7 @@ fn a_crash_before_the_removal_of_a_session_that_is_left_in_part_loses_nothing() 
 #[test]
 fn only_an_empty_log_can_begin_behind_removed_records() {
     let disk = SimulatedDisk::new();
-    let batches = story_keeping(1, 3, Retention::ALL);
+    let batches = story(1, 3, Retention::ALL);
     let (mut log, _, _) = resume(&disk, SMALL).unwrap();
     log.append(&batches[0]).unwrap();
     let refused = log.skip_removed(7, &[]);

@@ -2,7 +2,7 @@
 //!
 //! When the first test fails, `SNAPSHOT_VERSION` must grow: a snapshot of these bytes is on disks.
 
-use crate::common::{flat, fold, story_keeping};
+use crate::common::{flat, fold};
 use proptest::prelude::*;
 use rejoin_core::{
     Actor, CloseCause, ClosedSnapshot, ConsumerId, ConsumerSnapshot, ConsumerView, Controller,
@@ -12,6 +12,7 @@ use rejoin_core::{
     ViewSnapshot, Visibility,
 };
 use rejoin_log::schema::{decode_snapshot, encode_snapshot};
+use rejoin_log::testing::story;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -319,7 +320,7 @@ proptest! {
         flips in prop::collection::vec((any::<prop::sample::Index>(), 1..=255_u8), 1..4),
     ) {
         let retention = Retention { age: None, bytes: Some(500) };
-        let snapshot = fold(&flat(&story_keeping(seed, 60, retention))).snapshot();
+        let snapshot = fold(&flat(&story(seed, 60, retention))).snapshot();
         let sound = encoded(&snapshot);
         prop_assert_eq!(decode_snapshot(&sound), Ok(snapshot.clone()));
         let mut bytes = sound.clone();
