@@ -3,10 +3,9 @@
 use super::sessions::print;
 use crate::args::RestoreArgs;
 use crate::client::ClientError;
-use crate::settings::{ClusterError, NodeSettings, Settings, SettingsError};
+use crate::settings::{ClusterError, Settings, SettingsError};
 use rejoin_core::Limits;
-use rejoin_engine::{Runtime, SmolRuntime};
-use rejoin_node::{MembershipSettings, NodeName, OldCopy, Process, RestoreError};
+use rejoin_node::{NodeName, OldCopy, RestoreError};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -52,27 +51,8 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<(), Error> {
     if new.exists() {
         std::fs::remove_dir_all(&new).map_err(|error| Error::Rename(new.clone(), error))?;
     }
-    let NodeSettings {
-        connection,
-        cluster,
-        node,
-        replicas,
-        sync,
-        patience,
-    } = node;
-    let settings = MembershipSettings {
-        connection,
-        cluster: cluster.clone(),
-        node,
-        process: Process(SmolRuntime.random()),
-        replicas,
-        sync,
-        patience,
-        directory: new.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        limits: Limits::default(),
-    };
-    rejoin_node::restore(settings, &copies)?;
+    let cluster = node.cluster.clone();
+    rejoin_node::restore(node.membership(new.clone(), Limits::default()), &copies)?;
     rename(&logs, &old)?;
     rename(&new, &logs)?;
     print(&format!(

@@ -113,15 +113,19 @@ impl ClusterTable {
 }
 
 #[cfg(feature = "cluster")]
-pub(crate) use membership::{ClusterError, NodeSettings};
+pub(crate) use membership::ClusterError;
 
 #[cfg(feature = "cluster")]
 mod membership {
     use super::{ClusterTable, DEFAULT_NAME, Wait};
+    use rejoin_core::Limits;
+    use rejoin_engine::{Runtime, SmolRuntime};
     use rejoin_node::limits::{
         LATEST_TAKE_OVER, LEAST_STOP_JOBS, STOP_JOBS_AFTER, TAKE_OVER_AFTER,
     };
-    use rejoin_node::{Access, ConnectionSettings, NodeName, NodePatience, SyncProof};
+    use rejoin_node::{
+        Access, ConnectionSettings, MembershipSettings, NodeName, NodePatience, Process, SyncProof,
+    };
     use std::io;
     use std::os::unix::fs::PermissionsExt;
     use std::path::{Path, PathBuf};
@@ -136,6 +140,32 @@ mod membership {
         pub(crate) replicas: usize,
         pub(crate) sync: SyncProof,
         pub(crate) patience: NodePatience,
+    }
+
+    impl NodeSettings {
+        /// Those of this run of the program, with its copies of the logs in a directory.
+        pub(crate) fn membership(self, directory: PathBuf, limits: Limits) -> MembershipSettings {
+            let Self {
+                connection,
+                cluster,
+                node,
+                replicas,
+                sync,
+                patience,
+            } = self;
+            MembershipSettings {
+                connection,
+                cluster,
+                node,
+                process: Process(SmolRuntime.random()),
+                replicas,
+                sync,
+                patience,
+                directory,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                limits,
+            }
+        }
     }
 
     /// Why the settings of a cluster can't be used.

@@ -10,9 +10,9 @@ mod webhooks;
 
 use crate::commands::keeper::KEEPER;
 use clap::ValueEnum;
-pub(crate) use cluster::ClusterTable;
 #[cfg(feature = "cluster")]
-pub(crate) use cluster::{ClusterError, NodeSettings};
+pub(crate) use cluster::ClusterError;
+pub(crate) use cluster::ClusterTable;
 use frontends::Frontends;
 use logging::LogRequests;
 pub(crate) use logging::{LogFormat, LogLevel};

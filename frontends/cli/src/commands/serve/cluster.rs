@@ -2,13 +2,13 @@
 
 use super::limits::{HOME_PATIENCE, HOME_POLL, LEAVE_PATIENCE, NATS_PATIENCE};
 use super::{ServeError, WaitingSignals, start_error};
-use crate::settings::{NodeSettings, Settings};
+use crate::settings::Settings;
 use futures::future::{Either, select};
 use rejoin_accounts::{Accounts, Replaced, SharedStore, StoreError, Stored};
 use rejoin_engine::limits::CUT_OFF;
 use rejoin_engine::peers::ClusterStatus;
 use rejoin_engine::{Config, Engine, EngineBuilder, Runtime, SmolRuntime};
-use rejoin_node::{Joined, Membership, MembershipSettings, Process, SharedEntry, Unanswered};
+use rejoin_node::{Joined, Membership, SharedEntry, Unanswered};
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -41,26 +41,8 @@ pub(super) async fn join(
     }
     let logs = settings.data().join(LOGS);
     tracing::info!(cluster = %node.cluster, node = %node.node, "joins the cluster");
-    let NodeSettings {
-        connection,
-        cluster,
-        node,
-        replicas,
-        sync,
-        patience,
-    } = node;
-    let joining = MembershipSettings {
-        connection,
-        cluster: cluster.clone(),
-        node: node.clone(),
-        process: Process(SmolRuntime.random()),
-        replicas,
-        sync,
-        patience,
-        directory: logs.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        limits: config.limits,
-    };
+    let (cluster, name, replicas) = (node.cluster.clone(), node.node.clone(), node.replicas);
+    let joining = node.membership(logs.clone(), config.limits);
     let joined = smol::unblock(move || Membership::join(joining)).await;
     let Joined {
         home,
@@ -68,12 +50,12 @@ pub(super) async fn join(
         membership,
     } = joined.map_err(|error| {
         start_error(format!(
-            "node {node} cannot take part in cluster {cluster}: {error}"
+            "node {name} cannot take part in cluster {cluster}: {error}"
         ))
     })?;
     let mut config = config.clone();
     config.numbering = numbering;
-    config.server.node = Some(node.as_str().into());
+    config.server.node = Some(name.as_str().into());
     let builder = Engine::node(home, membership.peers()).runner_directory(settings.data());
     let member = Member {
         membership,
