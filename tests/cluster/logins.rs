@@ -44,17 +44,6 @@ fn ask(server: &Server, method: &str, path: &str, header: (&str, &str), body: &V
         .unwrap()
 }
 
-fn json_of(received: &Received) -> Value {
-    serde_json::from_slice(&received.body)
-        .unwrap_or_else(|_| panic!("{} {}", received.status, received.text()))
-}
-
-/// The cookie that an answer has the client keep.
-fn kept(received: &Received) -> String {
-    let set = received.header("set-cookie").expect("a cookie");
-    set.split(';').next().unwrap().into()
-}
-
 fn login(server: &Server, name: &str, password: &str) -> Received {
     let body = json!({"name": name, "password": password});
     ask(server, "POST", "/login", ("accept", "*/*"), &body)
@@ -111,8 +100,8 @@ fn who_logs_in_at_one_node_is_logged_in_at_each_until_the_logout_at_any() {
     let mut nodes: Vec<_> = ["n1", "n2", "n3"].map(|name| start(name, &accounts)).into();
     let olga = login(&nodes[0], "olga", "olga-secret");
     assert_eq!(olga.status, 200, "{}", olga.text());
-    let cookie = kept(&olga);
-    let bearer = format!("Bearer {}", json_of(&olga)["token"].as_str().unwrap());
+    let cookie = olga.cookie();
+    let bearer = format!("Bearer {}", olga.json()["token"].as_str().unwrap());
     let (by_cookie, by_bearer) = (("cookie", &*cookie), ("authorization", &*bearer));
     for node in &nodes {
         assert!(lets_in(node, by_cookie) && lets_in(node, by_bearer));
@@ -123,17 +112,11 @@ fn who_logs_in_at_one_node_is_logged_in_at_each_until_the_logout_at_any() {
     // The products' own logins: each made at one node, and used at another.
     let basic = ("authorization", "Basic b2xnYTpvbGdhLXNlY3JldA==");
     let version = json!({"action": "session_info", "sessionId": "x"});
-    let arthas = kept(&ask(&nodes[0], "POST", "/api", basic, &version));
+    let arthas = ask(&nodes[0], "POST", "/api", basic, &version).cookie();
     assert!(arthas.starts_with("asession="), "{arthas}");
     let answer = ask(&nodes[1], "POST", "/api", ("cookie", &arthas), &version);
     assert_eq!(answer.status, 200, "{}", answer.text());
-    let doris = kept(&ask(
-        &nodes[1],
-        "POST",
-        "/rest/v1/login",
-        basic,
-        &Value::Null,
-    ));
+    let doris = ask(&nodes[1], "POST", "/rest/v1/login", basic, &Value::Null).cookie();
     let answer = ask(
         &nodes[2],
         "GET",
@@ -141,8 +124,8 @@ fn who_logs_in_at_one_node_is_logged_in_at_each_until_the_logout_at_any() {
         ("cookie", &doris),
         &Value::Null,
     );
-    assert_eq!(json_of(&answer)["code"], 0, "{}", answer.text());
-    let maxscale = json_of(&ask(&nodes[2], "GET", "/v1/auth", basic, &Value::Null));
+    assert_eq!(answer.json()["code"], 0, "{}", answer.text());
+    let maxscale = ask(&nodes[2], "GET", "/v1/auth", basic, &Value::Null).json();
     let maxscale = format!("Bearer {}", maxscale["meta"]["token"].as_str().unwrap());
     let by_maxscale = ("authorization", &*maxscale);
     let sessions = |node: &Server| ask(node, "GET", "/v1/sessions", by_maxscale, &Value::Null);
@@ -151,13 +134,13 @@ fn who_logs_in_at_one_node_is_logged_in_at_each_until_the_logout_at_any() {
     // A link and an access token.
     let made = ask(&nodes[0], "POST", "/sessions", by_bearer, &json!({}));
     assert_eq!(made.status, 201, "{}", made.text());
-    let path = format!("/sessions/{}", json_of(&made)["id"].as_str().unwrap());
+    let path = format!("/sessions/{}", made.json()["id"].as_str().unwrap());
     until("the other nodes know the session", || {
         let known = |node: &Server| ask(node, "GET", &path, by_bearer, &Value::Null).status == 200;
         nodes.iter().all(known)
     });
     let links = format!("{path}/links");
-    let link = json_of(&ask(&nodes[0], "POST", &links, by_bearer, &json!({})));
+    let link = ask(&nodes[0], "POST", &links, by_bearer, &json!({})).json();
     let holder = format!("Bearer {}", link["secret"].as_str().unwrap());
     let opens = |node: &Server| {
         let header = ("authorization", &*holder);
@@ -166,7 +149,7 @@ fn who_logs_in_at_one_node_is_logged_in_at_each_until_the_logout_at_any() {
     let took = until("the link opens everywhere", || nodes.iter().all(opens));
     assert!(took < Duration::from_secs(10), "{took:?}");
     let new = json!({"name": "ci", "role": "viewer"});
-    let token = json_of(&ask(&nodes[1], "POST", "/tokens", by_bearer, &new));
+    let token = ask(&nodes[1], "POST", "/tokens", by_bearer, &new).json();
     let token = format!("Bearer {}", token["token"].as_str().unwrap());
     let by_token = ("authorization", &*token);
     until("the access token works everywhere", || {
@@ -197,13 +180,13 @@ fn who_logs_in_at_one_node_is_logged_in_at_each_until_the_logout_at_any() {
     nodes.push(start("n4", &other_accounts));
     let ada = format!(
         "Bearer {}",
-        json_of(&login(&nodes[0], "ada", "ada-secret"))["token"]
+        login(&nodes[0], "ada", "ada-secret").json()["token"]
             .as_str()
             .unwrap()
     );
     let by_ada = ("authorization", &*ada);
     let others = || {
-        let status = json_of(&ask(&nodes[0], "GET", "/cluster", by_ada, &Value::Null));
+        let status = ask(&nodes[0], "GET", "/cluster", by_ada, &Value::Null).json();
         let nodes = status["nodes"].as_array().unwrap().clone().into_iter();
         let others = nodes.filter(|node| node["otherAccounts"] == true);
         others

@@ -113,14 +113,14 @@ fn nothing_is_said_to_be_missing(addresses: &[SocketAddr], session: &str, consum
                     let answer = post(*address, &jobs, &json!({"statement": "echo no"})).unwrap();
                     assert_eq!(answer.status, 503, "{}", answer.text());
                     assert!(answer.header("retry-after").is_some());
-                    let shown: Value = serde_json::from_slice(&answer.body).unwrap();
+                    let shown: Value = answer.json();
                     assert_eq!(shown["retryable"], true, "{shown}");
                 });
                 scope.spawn(move || {
                     let exec =
                         json!({"action": "async_exec", "sessionId": session, "command": "echo no"});
                     let answer = post(*address, "/api", &exec).unwrap();
-                    let shown: Value = serde_json::from_slice(&answer.body).unwrap();
+                    let shown: Value = answer.json();
                     assert_eq!(shown["state"], "REFUSED", "{shown}");
                     let message = shown["message"].as_str().unwrap();
                     assert!(!message.contains("not found"), "{message}");
@@ -130,7 +130,7 @@ fn nothing_is_said_to_be_missing(addresses: &[SocketAddr], session: &str, consum
                 json!({"action": "pull_results", "sessionId": unknown, "consumerId": consumer});
             scope.spawn(move || {
                 let answer = post(*address, "/api", &pull).unwrap();
-                let shown: Value = serde_json::from_slice(&answer.body).unwrap();
+                let shown: Value = answer.json();
                 assert_eq!(shown["state"], "REFUSED", "{shown}");
             });
             let unknown = unknown.clone();

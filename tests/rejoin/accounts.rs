@@ -69,17 +69,6 @@ fn by(authorization: &str) -> [(&'static str, &str); 1] {
     [("authorization", authorization)]
 }
 
-fn json_of(received: &Received) -> Value {
-    serde_json::from_slice(&received.body)
-        .unwrap_or_else(|_| panic!("{} {}", received.status, received.text()))
-}
-
-/// The cookie that an answer has the client keep, as the client sends it.
-fn kept(received: &Received) -> String {
-    let set = received.header("set-cookie").expect("a cookie");
-    set.split(';').next().unwrap().into()
-}
-
 /// Asks each product for its list, or its version, with these headers: whether it answers.
 fn let_in(server: &Server, headers: &[(&str, &str)]) -> [bool; 4] {
     let version = json!({"action": "session_info", "sessionId": "x"});
@@ -89,7 +78,7 @@ fn let_in(server: &Server, headers: &[(&str, &str)]) -> [bool; 4] {
     let native = ask(server, "GET", "/sessions", headers, &Value::Null);
     [
         arthas.status == 200,
-        json_of(&doris)["code"] == 0,
+        doris.json()["code"] == 0,
         maxscale.status == 200,
         native.status == 200,
     ]
@@ -167,22 +156,22 @@ fn clients_of_each_product_log_in_their_own_way() {
     let exec = json!({"action": "exec", "command": "echo hello"});
     let path = "/api?username=olga&password=olga-secret";
     let ran = ask(&server, "POST", path, &[], &exec);
-    assert_eq!(json_of(&ran)["state"], "SUCCEEDED");
-    let arthas = kept(&ran);
+    assert_eq!(ran.json()["state"], "SUCCEEDED");
+    let arthas = ran.cookie();
 
     let in_doris = ask(&server, "POST", "/rest/v1/login", &by(OLGA), &Value::Null);
-    let doris = kept(&in_doris);
+    let doris = in_doris.cookie();
 
     let path = "/v1/auth?persist=yes";
-    let maxscale = kept(&ask(&server, "GET", path, &by(OLGA), &Value::Null));
-    let token = json_of(&ask(&server, "GET", "/v1/auth", &by(OLGA), &Value::Null));
+    let maxscale = ask(&server, "GET", path, &by(OLGA), &Value::Null).cookie();
+    let token = ask(&server, "GET", "/v1/auth", &by(OLGA), &Value::Null).json();
     let token = format!("Bearer {}", token["meta"]["token"].as_str().unwrap());
     assert_eq!(let_in(&server, &by(&token)), [false, false, true, false]);
 
     let credentials = json!({"name": "olga", "password": "olga-secret"});
     let in_native = ask(&server, "POST", "/login", &[], &credentials);
-    let native = kept(&in_native);
-    let token = format!("Bearer {}", json_of(&in_native)["token"].as_str().unwrap());
+    let native = in_native.cookie();
+    let token = format!("Bearer {}", in_native.json()["token"].as_str().unwrap());
     assert_eq!(let_in(&server, &by(&token)), [false, false, false, true]);
 
     // Each product's cookie is good for that product.
@@ -199,8 +188,7 @@ fn sessions_of_others_are_hidden_and_a_viewer_cannot_run_commands() {
     add(data.path(), "bob", "operator");
     let bob = "Basic Ym9iOmJvYi1zZWNyZXQ=";
     let server = Server::start(data.path(), &[]);
-    let api =
-        |who: &str, request: Value| json_of(&ask(&server, "POST", "/api", &by(who), &request));
+    let api = |who: &str, request: Value| ask(&server, "POST", "/api", &by(who), &request).json();
     let created = api(OLGA, json!({"action": "init_session", "userId": "bob"}));
     let session = created["sessionId"].as_str().unwrap();
 
@@ -218,7 +206,7 @@ fn sessions_of_others_are_hidden_and_a_viewer_cannot_run_commands() {
         "Error! command not permitted: the role viewer may not run commands"
     );
     let count = |who: &str| {
-        let get = |path: &str| json_of(&ask(&server, "GET", path, &by(who), &Value::Null));
+        let get = |path: &str| ask(&server, "GET", path, &by(who), &Value::Null).json();
         let count = |value: &Value| value.as_array().unwrap().len();
         [
             count(&get("/v1/sessions")["data"]),
@@ -258,18 +246,18 @@ fn a_session_that_a_viewer_was_shown_is_found_in_every_list_among_those_of_other
     let server = Server::start(data.path(), &[]);
     let create = |who: &str| {
         let created = ask(&server, "POST", "/sessions", &by(who), &json!({}));
-        json_of(&created)["id"].as_str().unwrap().to_owned()
+        created.json()["id"].as_str().unwrap().to_owned()
     };
     let sessions: Vec<_> = (0..4).map(|_| create(OLGA)).collect();
     create(ADA);
     let get = |path: &str| ask(&server, "GET", path, &by(VIC), &Value::Null);
     let numbers = |path: &str| -> Vec<u64> {
-        let listed = json_of(&get(path));
+        let listed = get(path).json();
         let listed = listed["sessions"].as_array().unwrap().iter();
         listed.map(|it| it["number"].as_u64().unwrap()).collect()
     };
     let ids = |path: &str| -> Vec<String> {
-        let listed = json_of(&get(path));
+        let listed = get(path).json();
         let listed = listed["data"].as_array().unwrap().iter();
         listed.map(|it| it["id"].as_str().unwrap().into()).collect()
     };
@@ -298,12 +286,12 @@ fn a_session_that_a_viewer_was_shown_is_found_in_every_list_among_those_of_other
     );
     assert_eq!(ids("/v1/sessions?filter[id]=gt(2)"), ["4"]);
     assert!(ids("/v1/sessions?filter[attributes.user]=%22ada%22").is_empty());
-    let service = json_of(&get("/v1/services/shell"));
+    let service = get("/v1/services/shell").json();
     assert_eq!(
         service["data"]["attributes"]["statistics"]["connections"],
         2
     );
-    let table = json_of(&get("/rest/v1/session"));
+    let table = get("/rest/v1/session").json();
     let rows = table["data"]["rows"].as_array().unwrap().iter();
     let rows: Vec<_> = rows.map(|row| row["Id"].clone()).collect();
     assert_eq!(rows, ["2", "4"]);
@@ -324,15 +312,9 @@ fn account_changes_apply_to_a_running_server() {
         let own = by(authorization);
         let info = json!({"action": "session_info", "sessionId": "x"});
         [
-            kept(&ask(&server, "POST", "/api", &own, &info)),
-            kept(&ask(&server, "POST", "/rest/v1/login", &own, &Value::Null)),
-            kept(&ask(
-                &server,
-                "GET",
-                "/v1/auth?persist=yes",
-                &own,
-                &Value::Null,
-            )),
+            ask(&server, "POST", "/api", &own, &info).cookie(),
+            ask(&server, "POST", "/rest/v1/login", &own, &Value::Null).cookie(),
+            ask(&server, "GET", "/v1/auth?persist=yes", &own, &Value::Null).cookie(),
         ]
     };
     let (olga, vic) = (logins(OLGA).join("; "), logins(VIC).join("; "));
@@ -594,7 +576,7 @@ fn no_secret_appears_anywhere() {
             &Value::Null,
         ),
     ] {
-        let cookie = kept(&received);
+        let cookie = received.cookie();
         let (_, token) = cookie.split_once('=').unwrap();
         assert!(token.len() >= 32);
         secrets.push(token.into());
@@ -669,7 +651,7 @@ fn a_service_that_is_limited_runs_commands_of_those_accounts_only() {
     }
     // In a session of somebody else, too, which is known by its UUID.
     let id = |received: &Received| -> String {
-        let created: Value = serde_json::from_slice(&received.body).unwrap();
+        let created: Value = received.json();
         created["id"].as_str().unwrap().to_owned()
     };
     let session = id(&create(ADA, "named"));
@@ -703,7 +685,7 @@ fn a_service_that_is_limited_runs_commands_of_those_accounts_only() {
         ),
     ] {
         let answered = ask(&server, "POST", "/api", &with(who), &action);
-        let answer: Value = serde_json::from_slice(&answered.body).unwrap();
+        let answer: Value = answered.json();
         assert_eq!(answer["state"], state, "{answer}");
         let reason = answer["message"].as_str().unwrap_or_default();
         assert_eq!(
@@ -718,11 +700,11 @@ fn a_service_that_is_limited_runs_commands_of_those_accounts_only() {
         let params = json!({"name": "run", "arguments": arguments});
         let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
         let answered = ask(&server, "POST", "/mcp", &with(who), &call);
-        let answer: Value = serde_json::from_slice(&answered.body).unwrap();
+        let answer: Value = answered.json();
         assert_eq!(answer["result"]["isError"] == true, is_refused, "{answer}");
     }
     let listed = ask(&server, "GET", "/services", &with(OLGA), &json!({}));
-    let listed: Value = serde_json::from_slice(&listed.body).unwrap();
+    let listed: Value = listed.json();
     assert_eq!(listed, json!({"services": ["shell"]}));
 }
 
@@ -753,8 +735,8 @@ fn with_a_login_key_a_login_outlives_the_server_and_a_logout_does_too() {
         let login = ask(server, "POST", "/login", &[], &ada);
         assert_eq!(login.status, 200, "{}", login.text());
         (
-            json_of(&login)["token"].as_str().unwrap().to_owned(),
-            kept(&login),
+            login.json()["token"].as_str().unwrap().to_owned(),
+            login.cookie(),
         )
     };
     let is_in = |server: &Server, header: (&str, &str)| {

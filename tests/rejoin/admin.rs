@@ -398,7 +398,7 @@ fn systemd_is_notified_of_readiness_and_shutdown() {
         let mut client = Client::connect(address.parse().unwrap()).unwrap();
         let exec = json!({"action": "exec", "command": "echo \"<$NOTIFY_SOCKET>\""});
         let done = client.post("/api", &exec.to_string()).unwrap();
-        let done: Value = serde_json::from_slice(&done.body).unwrap();
+        let done: Value = done.json();
         assert_eq!(text(&done["body"]["results"][0]["content"]), "<>\n");
         let id = child.id().to_string();
         let kill = std::process::Command::new("kill")

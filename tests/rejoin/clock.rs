@@ -86,7 +86,7 @@ fn has_noticed(server: &Server, jumps: f64) {
 fn session(server: &Server, id: &str) -> Value {
     let received = server.client().get(&format!("/sessions/{id}")).unwrap();
     assert_eq!(received.status, 200, "{}", received.text());
-    serde_json::from_slice(&received.body).unwrap()
+    received.json()
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn without_file_descriptors_the_log_goes_on() {
     let path = format!("/sessions/{session}/jobs/{job}");
     wait_until("the job has ended", || {
         let shown = client.get(&path).unwrap();
-        let shown: Value = serde_json::from_slice(&shown.body).unwrap();
+        let shown: Value = shown.json();
         shown["outcome"] == "completed"
     });
 

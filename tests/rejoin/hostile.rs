@@ -65,7 +65,7 @@ fn hostile_clients_do_not_harm_the_server_and_are_cut_off_in_time() {
     );
     let mut client = server.client();
     let table = client.get("/rest/v1/session/all").unwrap();
-    let table: serde_json::Value = serde_json::from_slice(&table.body).unwrap();
+    let table: serde_json::Value = table.json();
     assert_eq!(table["count"], 1, "a hidden request was answered");
     let journal = fs::read_to_string(journal).unwrap();
     assert!(!journal.to_lowercase().contains("panic"), "{journal}");

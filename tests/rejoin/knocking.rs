@@ -162,7 +162,7 @@ fn a_viewer_that_may_not_is_refused_before_its_body_is_taken() {
         let refused = client.request("POST", "/sessions/1/jobs", &headers, body);
         let refused = refused.unwrap();
         assert_eq!(refused.status, 403);
-        let problem: Value = serde_json::from_slice(&refused.body).unwrap();
+        let problem: Value = refused.json();
         assert_eq!(problem["detail"], "the role viewer may not run commands");
     }
     let listed = client.request("POST", "/api", &headers, br#"{"action":"init_session"}"#);
@@ -180,7 +180,7 @@ fn an_agent_that_is_not_known_learns_which_of_its_requests_was_refused() {
     ] {
         let denied = server.client().post("/mcp", body).unwrap();
         assert_eq!(denied.status, 401, "{body}");
-        let answer: Value = serde_json::from_slice(&denied.body).unwrap();
+        let answer: Value = denied.json();
         assert_eq!(answer["id"], id, "{answer}");
         assert_eq!(answer["error"]["code"], -32001);
     }
@@ -214,12 +214,12 @@ fn bodies_beyond_their_bound_are_refused_in_each_frontends_shape() {
         (refused.status, refused.header("retry-after")),
         (503, Some("1"))
     );
-    let problem: Value = serde_json::from_slice(&refused.body).unwrap();
+    let problem: Value = refused.json();
     assert_eq!(problem["code"], "overloaded");
     assert_eq!(problem["retryable"], true);
     let refused = ask("/v1/sessions/1", 1_900_000);
     assert_eq!(refused.status, 503);
-    let errors: Value = serde_json::from_slice(&refused.body).unwrap();
+    let errors: Value = refused.json();
     assert_eq!(errors["errors"][0]["detail"], full);
     assert_eq!(metric(&server, "rejoin_http_bodies_refused_total"), 3);
     assert_eq!(metric(&server, "rejoin_http_bodies_limit_bytes"), 1_000_000);
@@ -230,13 +230,13 @@ fn bodies_beyond_their_bound_are_refused_in_each_frontends_shape() {
     let refused = ask("/api", 3_000_000);
     assert_eq!((refused.status, &*refused.body), (413, &b""[..]));
     let refused = ask("/sessions", 3_000_000);
-    let problem: Value = serde_json::from_slice(&refused.body).unwrap();
+    let problem: Value = refused.json();
     assert_eq!(
         (refused.status, &problem["code"]),
         (413, &json!("body_too_large"))
     );
     let refused = ask("/rest/v1/login", 3_000_000);
-    let envelope: Value = serde_json::from_slice(&refused.body).unwrap();
+    let envelope: Value = refused.json();
     assert_eq!((refused.status, &envelope["code"]), (413, &json!(413)));
 }
 

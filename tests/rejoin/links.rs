@@ -34,18 +34,13 @@ fn ask(server: &Server, method: &str, path: &str, authorization: &str, body: &Va
         .unwrap()
 }
 
-fn json_of(received: &Received) -> Value {
-    serde_json::from_slice(&received.body)
-        .unwrap_or_else(|_| panic!("{} {}", received.status, received.text()))
-}
-
 /// A session with a job that has ended; its path by UUID.
 fn session(server: &Server, authorization: &str) -> String {
     let session = ask(server, "POST", "/sessions", authorization, &json!({}));
-    let path = format!("/sessions/{}", json_of(&session)["id"].as_str().unwrap());
+    let path = format!("/sessions/{}", session.json()["id"].as_str().unwrap());
     let job = json!({"statement": "echo needle"});
     let submitted = ask(server, "POST", &format!("{path}/jobs"), authorization, &job);
-    let job = json_of(&submitted)["job"].clone();
+    let job = submitted.json()["job"].clone();
     wait_until("the job has ended", || {
         let job = ask(
             server,
@@ -54,7 +49,7 @@ fn session(server: &Server, authorization: &str) -> String {
             authorization,
             &Value::Null,
         );
-        json_of(&job)["state"] == "finished"
+        job.json()["state"] == "finished"
     });
     path
 }
@@ -70,10 +65,10 @@ fn link(server: &Server, path: &str, authorization: &str, lifetime: &str) -> (St
         &body,
     );
     assert_eq!(made.status, 201, "{}", made.text());
-    let made = json_of(&made);
+    let made = made.json();
     let secret = made["secret"].as_str().unwrap();
     let number = ask(server, "GET", path, authorization, &Value::Null);
-    let number = json_of(&number)["number"].clone();
+    let number = number.json()["number"].clone();
     assert_eq!(made["path"], format!("/#session={number}&link={secret}"));
     (
         made["link"].as_str().unwrap().into(),
@@ -121,7 +116,7 @@ fn a_link_is_refused_on_every_route_but_those_that_read_its_session() {
         let (mine, other) = (session(&server, by), session(&server, by));
         let (_, holder) = link(&server, &mine, by, "1h");
         let document = ask(&server, "GET", "/openapi.json", "", &Value::Null);
-        let document = json_of(&document);
+        let document = document.json();
         let mut walked = 0;
         for (path, methods) in document["paths"].as_object().unwrap() {
             for method in ["get", "put", "post", "patch", "delete"] {
@@ -158,7 +153,7 @@ fn a_link_is_refused_on_every_route_but_those_that_read_its_session() {
                 let is_refused = |answer: &Received| match answer.status {
                     401 | 403 | 404 => true,
                     // Doris says it in the body.
-                    200 => path.starts_with("/rest") && json_of(answer)["code"] != 0,
+                    200 => path.starts_with("/rest") && answer.json()["code"] != 0,
                     _ => false,
                 };
                 if !is_read {
@@ -185,7 +180,7 @@ fn a_link_is_refused_on_every_route_but_those_that_read_its_session() {
             &holder,
             &Value::Null,
         );
-        assert_eq!(json_of(&found)["matches"].as_array().unwrap().len(), 1);
+        assert_eq!(found.json()["matches"].as_array().unwrap().len(), 1);
         // A host that is not the server's is refused with a link, too.
         let headers = [("authorization", holder.as_str()), ("host", "evil.example")];
         let mut client = server.client();
@@ -224,7 +219,7 @@ fn a_link_does_not_say_by_what_its_session_could_be_entered_with_more_rights() {
         assert!(!answer.text().contains(id), "{part}: {}", answer.text());
     }
     assert_eq!(
-        json_of(&ask(&server, "GET", "/sessions/1", &holder, &Value::Null))["id"],
+        ask(&server, "GET", "/sessions/1", &holder, &Value::Null).json()["id"],
         "1"
     );
     for format in ["jsonl", "log"] {
@@ -262,7 +257,7 @@ fn only_the_creator_and_admins_share_a_session() {
         &Value::Null,
     );
     assert_eq!(
-        (answer.status, json_of(&answer)["code"].clone()),
+        (answer.status, answer.json()["code"].clone()),
         (404, json!("link_not_found"))
     );
 }
@@ -299,7 +294,7 @@ fn a_link_outlives_the_server_and_who_watches_by_it_is_cut_off_when_it_is_remove
             OLGA,
             &Value::Null,
         );
-        json_of(&read)["events"].as_array().unwrap().clone()
+        read.json()["events"].as_array().unwrap().clone()
     };
     let joined = events()
         .into_iter()
@@ -318,7 +313,7 @@ fn a_link_outlives_the_server_and_who_watches_by_it_is_cut_off_when_it_is_remove
         OLGA,
         &Value::Null,
     );
-    assert_eq!(json_of(&viewers)["viewers"][0]["by"]["link"], name.as_str());
+    assert_eq!(viewers.json()["viewers"][0]["by"]["link"], name.as_str());
 
     let gone = ask(
         &server,
@@ -339,11 +334,11 @@ fn a_link_outlives_the_server_and_who_watches_by_it_is_cut_off_when_it_is_remove
     );
     let refused = ask(&server, "GET", &path, &holder, &Value::Null);
     assert_eq!(
-        (refused.status, json_of(&refused)["code"].clone()),
+        (refused.status, refused.json()["code"].clone()),
         (401, json!("link_ended"))
     );
     let listed = ask(&server, "GET", &format!("{path}/links"), OLGA, &Value::Null);
-    assert_eq!(json_of(&listed)["links"], json!([]));
+    assert_eq!(listed.json()["links"], json!([]));
     drop(server);
     let done: Vec<_> = audit(data.path())
         .into_iter()

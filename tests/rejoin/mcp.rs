@@ -17,7 +17,7 @@ fn ask(client: &mut Client, method: &str, params: &Value) -> Value {
     let body = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
     let received = client.post("/mcp", &body.to_string()).unwrap();
     assert_eq!(received.status, 200, "{}", received.text());
-    let answer: Value = serde_json::from_slice(&received.body).unwrap();
+    let answer: Value = received.json();
     assert_eq!(answer["id"], 7);
     answer
 }
@@ -72,7 +72,7 @@ fn ask_modern(client: &mut Client, method: &str, params: &Value) -> Received {
 fn modern(client: &mut Client, method: &str, params: &Value) -> Value {
     let received = ask_modern(client, method, params);
     assert_eq!(received.status, 200, "{}", received.text());
-    let answer: Value = serde_json::from_slice(&received.body).unwrap();
+    let answer: Value = received.json();
     assert!(answer["result"].is_object(), "{answer}");
     answer["result"].clone()
 }
@@ -563,7 +563,7 @@ fn call_as(server: &Server, authorization: &str, tool: &str, arguments: &Value) 
         .client()
         .request("POST", "/mcp", &headers, body.as_bytes());
     let received = received.unwrap();
-    let answer: Value = serde_json::from_slice(&received.body).unwrap();
+    let answer: Value = received.json();
     (received.status, answer["result"].clone())
 }
 

@@ -17,7 +17,7 @@ fn post(client: &mut Client, path: &str, body: &Value) -> Value {
 fn get(client: &mut Client, path: &str) -> Value {
     let received = client.get(path).unwrap();
     assert_eq!(received.status, 200, "{path}: {}", received.text());
-    serde_json::from_slice(&received.body).unwrap()
+    received.json()
 }
 
 /// The events of a stream after a sequence, until `is_enough` or its end: each with its `id`.

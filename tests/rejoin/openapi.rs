@@ -69,7 +69,7 @@ fn undocumented_requests_are_rejected_as_documented() {
             let asked = format!("{method} {target}: {answer:?}");
             assert_eq!(answer.status.to_string(), refusal["status"], "{asked}");
             if let Some(schema) = refusal.get("schema") {
-                let body = serde_json::from_slice(&answer.body).unwrap();
+                let body = answer.json();
                 judge(&body, schema, &document).unwrap_or_else(|wrong| panic!("{asked}: {wrong}"));
             }
         }
@@ -114,7 +114,7 @@ fn whatever_is_left_out_or_out_of_range_the_answer_is_as_documented() {
         assert_eq!(answer.status, 200, "{target}");
         let schema = &document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]
             ["schema"];
-        let body = serde_json::from_slice(&answer.body).unwrap();
+        let body = answer.json();
         judge(&body, schema, &document).unwrap_or_else(|wrong| panic!("{target}: {wrong}"));
         // What the server clamps, the document does not forbid.
         let parameters = &document["paths"][path]["get"]["parameters"];
@@ -396,7 +396,7 @@ fn document(address: SocketAddr) -> Value {
         .get("/openapi.json")
         .unwrap();
     assert_eq!(answer.status, 200);
-    serde_json::from_slice(&answer.body).unwrap()
+    answer.json()
 }
 
 /// A name or a value as it stands in a query.

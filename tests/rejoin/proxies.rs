@@ -134,10 +134,6 @@ fn ask(
         .unwrap()
 }
 
-fn json_of(received: &Received) -> Value {
-    serde_json::from_slice(&received.body).unwrap_or_else(|_| panic!("{}", received.text()))
-}
-
 /// Who asked for what, as the log has it: the event and the address.
 fn audited(data: &Path) -> Vec<(String, String)> {
     let (status, out, err) = outcome(&["log", data.to_str().unwrap(), "--audit", "--json"]);
@@ -192,12 +188,14 @@ fn behind_a_path_all_that_leads_back_leads_through_the_proxy() {
         assert_eq!(cookie.ends_with("; Secure"), is_secure, "{cookie}");
         let cookie = cookie.split(';').next().unwrap();
         let created = nginx.ask("POST", &to("/sessions"), &[("cookie", cookie)], &json!({}));
-        let id = json_of(&created)["id"].as_str().unwrap().to_owned();
+        let id = created.json()["id"].as_str().unwrap().to_owned();
         let location = to(&format!("/sessions/{id}"));
         assert_eq!(created.header("location"), Some(&*location));
         let seen = nginx.ask("GET", &location, &[("cookie", cookie)], &Value::Null);
-        assert_eq!(json_of(&seen)["id"], id.as_str());
-        let document = json_of(&nginx.ask("GET", &to("/openapi.json"), &[], &Value::Null));
+        assert_eq!(seen.json()["id"], id.as_str());
+        let document = nginx
+            .ask("GET", &to("/openapi.json"), &[], &Value::Null)
+            .json();
         assert_eq!(document["servers"], json!([{"url": path}]));
         let listed = nginx.ask(
             "GET",
@@ -207,7 +205,7 @@ fn behind_a_path_all_that_leads_back_leads_through_the_proxy() {
         );
         let scheme = if is_secure { "https" } else { "http" };
         let link = format!("{scheme}://{}{path}/v1/sessions/", nginx.address);
-        assert_eq!(json_of(&listed)["links"]["self"], link.as_str());
+        assert_eq!(listed.json()["links"]["self"], link.as_str());
         let logged_out = nginx.ask("POST", &to("/logout"), &[("cookie", cookie)], &Value::Null);
         let cookie = logged_out.header("set-cookie").unwrap();
         assert!(cookie.contains(&format!("; Path={path};")), "{cookie}");
@@ -235,7 +233,7 @@ fn a_path_that_is_set_is_taken_from_requests_whether_the_proxy_keeps_it_or_not()
     let mut direct = server.client();
     for path in ["/kept/sessions", "/sessions"] {
         let created = ask(&mut direct, "POST", path, &[], &json!({}));
-        let id = json_of(&created)["id"].as_str().unwrap().to_owned();
+        let id = created.json()["id"].as_str().unwrap().to_owned();
         assert_eq!(
             created.header("location"),
             Some(&*format!("/kept/sessions/{id}"))
@@ -244,7 +242,7 @@ fn a_path_that_is_set_is_taken_from_requests_whether_the_proxy_keeps_it_or_not()
     // The paths that are looked up without a router, too.
     let init = json!({"action": "init_session"});
     let created = nginx.ask("POST", "/kept/api", &[], &init);
-    assert_eq!(json_of(&created)["state"], "SUCCEEDED");
+    assert_eq!(created.json()["state"], "SUCCEEDED");
 
     // Events pass at once, and a command line has the server there, too.
     let url = format!("http://{}/kept", nginx.address);

@@ -104,7 +104,7 @@ fn the_space_of_closed_sessions_is_freed_while_the_server_runs() {
     // A late reader learns it, by each frontend in its own words.
     let path = format!("/sessions/{}/events", gone[0]);
     let page = server.client().get(&path).unwrap();
-    let page: Value = serde_json::from_slice(&page.body).unwrap();
+    let page: Value = page.json();
     let lost = &page["events"][0];
     assert_eq!(lost["type"], "records-lost", "{page}");
     assert_eq!(

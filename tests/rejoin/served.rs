@@ -33,7 +33,7 @@ fn fill(server: &Server) {
     assert_eq!(submitted.unwrap().status, 201);
     wait_until("the terminal has ended", || {
         let jobs = server.client().get(&jobs).unwrap();
-        let jobs: Value = serde_json::from_slice(&jobs.body).unwrap();
+        let jobs: Value = jobs.json();
         jobs["jobs"][1]["state"] == "finished"
     });
     run(&[

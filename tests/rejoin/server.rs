@@ -282,7 +282,7 @@ pub(crate) fn end(process: u32) {
 pub(crate) fn api(client: &mut Client, request: &Value) -> Value {
     let received: Received = client.post("/api", &request.to_string()).unwrap();
     assert_eq!(received.status, 200);
-    serde_json::from_slice(&received.body).unwrap()
+    received.json()
 }
 
 pub(crate) fn text(value: &Value) -> String {

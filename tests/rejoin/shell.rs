@@ -38,7 +38,7 @@ fn a_session_says_in_which_directory_its_next_command_begins() {
     let path = format!("/sessions/{session}");
     let shown = |server: &Server| {
         let answer = server.client().get(&path).unwrap();
-        let session: Value = serde_json::from_slice(&answer.body).unwrap();
+        let session: Value = answer.json();
         session["directory"].clone()
     };
     assert!(shown(&server).as_str().unwrap().starts_with('/'));
@@ -208,7 +208,7 @@ fn each_command_can_say_whether_it_leaves_processes_to_the_session() {
     let ended = |server: &Server, session: &str| {
         let path = format!("/sessions/{session}");
         let shown = server.client().get(&path).unwrap();
-        let shown: Value = serde_json::from_slice(&shown.body).unwrap();
+        let shown: Value = shown.json();
         shown["state"] == "idle"
     };
     let submit = |server: &Server, session: &str, statement: &str, leftovers: &str| {

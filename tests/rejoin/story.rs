@@ -120,7 +120,7 @@ fn request(server: &Server, method: &str, path: &str) -> Received {
 fn get(server: &Server, path: &str) -> Value {
     let received = request(server, "GET", path);
     assert_eq!(received.status, 200, "{path}");
-    serde_json::from_slice(&received.body).unwrap()
+    received.json()
 }
 
 fn maxscale(server: &Server, open: &[Known]) -> Vec<Shown> {

@@ -14,7 +14,7 @@ const VI: &str = "env LC_ALL=C.UTF-8 vi -u NONE -i NONE -n";
 
 fn get(server: &Server, path: &str) -> Value {
     let answer = server.client().get(path).unwrap();
-    serde_json::from_slice(&answer.body).unwrap()
+    answer.json()
 }
 
 /// What the server says that the terminal of a session's first job shows.

@@ -16,7 +16,7 @@ fn ask(server: &Server, method: &str, path: &str, authorization: &str, body: &Va
     let received = client.request(method, path, &headers, body.as_bytes());
     let received = received.unwrap();
     assert!(received.status < 300, "{path}: {}", received.text());
-    serde_json::from_slice(&received.body).unwrap()
+    received.json()
 }
 
 /// A client that reads a session's stream for as long as it is kept.

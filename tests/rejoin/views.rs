@@ -16,7 +16,7 @@ fn request(address: SocketAddr, method: &str, path: &str) -> Received {
 fn get(address: SocketAddr, path: &str) -> Value {
     let received = request(address, "GET", path);
     assert_eq!(received.status, 200, "{path}");
-    serde_json::from_slice(&received.body).unwrap()
+    received.json()
 }
 
 #[test]

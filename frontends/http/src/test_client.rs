@@ -364,6 +364,31 @@ impl Received {
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap_or("(not UTF-8)")
     }
+
+    /// The body as JSON.
+    ///
+    /// # Panics
+    ///
+    /// If it is none: with the answer.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|_| panic!("no JSON: {} {}", self.status, self.text()))
+    }
+
+    /// The cookie that the answer has the client keep, as the client sends it.
+    ///
+    /// # Panics
+    ///
+    /// If there is none: with the answer.
+    #[must_use]
+    pub fn cookie(&self) -> String {
+        let cookie = self
+            .header("set-cookie")
+            .and_then(|set| set.split(';').next());
+        let cookie = cookie.unwrap_or_else(|| panic!("no cookie: {} {}", self.status, self.text()));
+        cookie.to_owned()
+    }
 }
 
 fn malformed(what: &str) -> io::Error {

@@ -130,7 +130,7 @@ fn wait_until_started(server: &Server, session: &str, job: u64) {
     let path = format!("/sessions/{session}/jobs/{job}");
     wait_until("the job has started", || {
         let shown = server.client().get(&path).unwrap();
-        let shown: Value = serde_json::from_slice(&shown.body).unwrap();
+        let shown: Value = shown.json();
         shown["state"] != "submitted"
     });
 }
@@ -412,7 +412,7 @@ fn first_result_since(server: &Server, session: &str, killed: u64) -> u64 {
     let path = format!("/sessions/{session}/events?limit=1000");
     wait_until("its output flows", || {
         let read = server.client().get(&path).unwrap();
-        let read: Value = serde_json::from_slice(&read.body).unwrap();
+        let read: Value = read.json();
         let events = read["events"].as_array().unwrap();
         let results = events.iter().filter(|event| event["type"] == "result");
         let at = results.map(|event| event["at"].as_u64().unwrap());

@@ -145,7 +145,7 @@ fn old_keepers<const COUNT: usize>(
 
 fn status(server: &Server, jobs: &str, job: u64) -> Value {
     let shown = server.client().get(&format!("{jobs}/{job}")).unwrap();
-    let shown: Value = serde_json::from_slice(&shown.body).unwrap();
+    let shown: Value = shown.json();
     shown["status"].clone()
 }
 

@@ -43,10 +43,10 @@ fn a_read_only_server_shows_everything_and_changes_nothing() {
 
     let mut client = server.client();
     let listed = client.get("/v1/sessions").unwrap();
-    let listed: Value = serde_json::from_slice(&listed.body).unwrap();
+    let listed: Value = listed.json();
     assert_eq!(listed["data"].as_array().unwrap().len(), 2, "{listed}");
     let table = client.get("/rest/v1/session").unwrap();
-    let table: Value = serde_json::from_slice(&table.body).unwrap();
+    let table: Value = table.json();
     assert_eq!(
         table["data"]["rows"].as_array().unwrap().len(),
         2,
@@ -87,7 +87,7 @@ fn a_read_only_server_rejects_changes_in_the_format_of_each_api() {
     for path in ["/v1/sessions/1", "/v1/sessions/1?ttl=5"] {
         let refused = client.request("DELETE", path, &[], b"").unwrap();
         assert_eq!(refused.status, 403, "{path}");
-        let body: Value = serde_json::from_slice(&refused.body).unwrap();
+        let body: Value = refused.json();
         let detail = body["errors"][0]["detail"].as_str().unwrap();
         assert!(detail.contains(words), "{body}");
     }
