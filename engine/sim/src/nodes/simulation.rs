@@ -445,35 +445,37 @@ impl Simulation {
     }
 
     fn stop(&mut self, node: usize) {
-        if !self.is_free(node) {
-            return;
-        }
-        self.net.count("fault: process stopped");
-        self.net.note(format_args!("node {node} is stopped"));
-        let now = self.net.clock.elapsed();
-        let longest = self.random.pick([3_000, 12_000, 25_000]);
-        let at = now + self.random.millis(longest);
-        self.nodes[node].next = Some((at, Change::Wake));
-        if let Some(process) = &self.nodes[node].process {
-            process.cell.set_stopped(true);
-            self.net.ledger().set_away(process.cell.id, true, now);
+        if self.take_away(node, "fault: process stopped", Change::Wake) {
+            self.net.note(format_args!("node {node} is stopped"));
+            if let Some(process) = &self.nodes[node].process {
+                process.cell.set_stopped(true);
+            }
         }
     }
 
     fn cut_off(&mut self, node: usize) {
-        if !self.is_free(node) {
-            return;
+        if self.take_away(node, "fault: node cut off", Change::Reconnect) {
+            self.net.note(format_args!("node {node} is cut off"));
+            if let Some(process) = &self.nodes[node].process {
+                process.cell.set_cut(true);
+            }
         }
-        self.net.count("fault: node cut off");
-        self.net.note(format_args!("node {node} is cut off"));
+    }
+
+    /// From now on until this change, others may take its logs. Whether it can be done.
+    fn take_away(&mut self, node: usize, fault: &'static str, until: Change) -> bool {
+        if !self.is_free(node) {
+            return false;
+        }
+        self.net.count(fault);
         let now = self.net.clock.elapsed();
         let longest = self.random.pick([3_000, 12_000, 25_000]);
         let at = now + self.random.millis(longest);
-        self.nodes[node].next = Some((at, Change::Reconnect));
+        self.nodes[node].next = Some((at, until));
         if let Some(process) = &self.nodes[node].process {
-            process.cell.set_cut(true);
             self.net.ledger().set_away(process.cell.id, true, now);
         }
+        true
     }
 
     /// No node reaches the servers. That is no reason to take a log.
