@@ -14,7 +14,7 @@ use rejoin_cluster::{
 use rejoin_core::Limits;
 use rejoin_core::Numbering;
 use rejoin_engine::HomeLog;
-use rejoin_log::segment::{OpenError, Opened};
+use rejoin_log::segment::{LogId, OpenError, Opened};
 #[cfg(feature = "nats")]
 use rejoin_log_jetstream::{ConnectError, ConnectionSettings, SyncProof};
 use rejoin_log_jetstream::{Follower, StreamOpenError, StreamOptions};
@@ -60,6 +60,20 @@ pub struct Member {
     pub process: Process,
     /// The version of the program.
     pub version: String,
+}
+
+impl Member {
+    /// With which it opens a log: to follow it, or to take it.
+    pub(crate) fn stream_options(&self, number: u8, log: LogId, take: bool) -> StreamOptions {
+        StreamOptions {
+            number,
+            log,
+            node: self.node.clone(),
+            process: self.process,
+            version: self.version.clone(),
+            take,
+        }
+    }
 }
 
 /// A node that has a home.
@@ -230,14 +244,7 @@ pub(crate) fn open(
     let once = || {
         let (server, id) = surroundings.server(log)?;
         let copy = surroundings.copy(log, id)?;
-        let options = StreamOptions {
-            number: log,
-            log: id,
-            node: member.node.clone(),
-            process: member.process,
-            version: member.version.clone(),
-            take: false,
-        };
+        let options = member.stream_options(log, id, false);
         let followed = options.follow(server, copy);
         followed.map_err(|error| JoinError::Follow { log, error })
     };

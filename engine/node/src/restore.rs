@@ -8,7 +8,7 @@ use rejoin_core::{Event, Record};
 use rejoin_log::disk::Directory;
 use rejoin_log::segment::{OpenError, verify};
 use rejoin_log::{AppendError, Log};
-use rejoin_log_jetstream::{StreamOpenError, StreamOptions};
+use rejoin_log_jetstream::StreamOpenError;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -173,14 +173,7 @@ pub fn restore_in(
             }
         })?;
         let (new, _, _) = surroundings.copy(log, id)?.into_parts();
-        let options = StreamOptions {
-            number: log,
-            log: id,
-            node: member.node.clone(),
-            process: member.process,
-            version: member.version.clone(),
-            take: true,
-        };
+        let options = member.stream_options(log, id, true);
         let opened = options.open_unfolded(server, new);
         let mut opened = opened.map_err(|error| RestoreError::Open { log, error })?;
         let (mut batch, mut appended) = (Vec::new(), Ok(()));
