@@ -238,12 +238,6 @@ impl LogStatus {
 }
 
 impl ClusterStatus {
-    /// Whether this node writes a log.
-    pub fn writes(&self, log: &LogStatus) -> bool {
-        let place = log.place.as_ref();
-        place.is_some_and(|place| place.owner.as_ref() == Some(&self.node))
-    }
-
     /// The nodes that live.
     pub fn live(&self) -> impl Iterator<Item = &Arc<str>> {
         let is_live = |(_, status): &(&Arc<str>, &NodeStatus)| status.state == NodeState::Live;

@@ -4,7 +4,7 @@ use crate::text::Text;
 use crate::{AdminState, WebhookMetrics};
 use rejoin_accounts::Accounts;
 use rejoin_accounts::limits::ALL_SHARED_LOGINS;
-use rejoin_engine::peers::{ClusterStatus, LogStatus};
+use rejoin_engine::peers::{ClusterStatus, LogActivity, LogStatus};
 use rejoin_engine::{EngineStatus, KeeperStatus, Label, Stats, Takeover, Totals};
 use rejoin_http::{HttpMetrics, STATUS_CLASSES};
 
@@ -156,7 +156,7 @@ pub(crate) fn cluster(text: &mut Text, cluster: &ClusterStatus) {
     each(
         "rejoin_log_owner",
         "Whether this node writes the log: 1, or 0 if another one does or none.",
-        &|log| u64::from(cluster.writes(log)),
+        &|log| u64::from(log.activity == LogActivity::Writing),
     );
     let help = "Grows each time that a node takes the log.";
     each("rejoin_log_term", help, &|log| log.term);
