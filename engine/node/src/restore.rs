@@ -2,8 +2,8 @@
 
 use crate::join::{self, JoinError, Member};
 use crate::limits::{LOGS, RESTORE_BATCH};
-use crate::surroundings::Surroundings;
-use rejoin_cluster::{Claim, NodeName, Written, claim_key};
+use crate::surroundings::{Server, Surroundings};
+use rejoin_cluster::{Claim, LogServer, NodeName, Written, claim_key};
 use rejoin_core::{Event, Record};
 use rejoin_log::disk::Directory;
 use rejoin_log::segment::{OpenError, verify};
@@ -75,6 +75,20 @@ pub enum RestoreError {
     NotEmpty {
         /// The log.
         log: u8,
+    },
+    /// The key-value store says something else about the log.
+    #[error(
+        "the key-value store says that log {log} is the home of node {home}{}: {}",
+        if *.retired { ", which was retired" } else { "" },
+        "name that with `--home`, or stop all servers of NATS and move their store directories away"
+    )]
+    OtherClaim {
+        /// The log.
+        log: u8,
+        /// Whose home it is.
+        home: NodeName,
+        /// Whether that was taken out of the cluster.
+        retired: bool,
     },
     /// The log can't be written.
     #[error("log {log}: {error}")]
@@ -165,13 +179,7 @@ pub fn restore_in(
             term: 0,
             retired: false,
         };
-        join::answered(&mut server, |server| {
-            // A conflict: a former try was not answered. What is there is compared when the log is taken.
-            match server.write(&claim_key(log), 0, &claim.encode()) {
-                Written::Unknown => None,
-                _ => Some(()),
-            }
-        })?;
+        write_claim(&mut server, log, &claim)?;
         let (new, _, _) = surroundings.copy(log, id)?.into_parts();
         let options = member.stream_options(log, id, true);
         let opened = options.open_unfolded(server, new);
@@ -208,6 +216,24 @@ pub fn restore(
     restore_in(&member, &*surroundings, copies)
 }
 
+/// Writes the first claim of a log. One that is there may be that of a former try: it must say the same.
+fn write_claim(server: &mut Server, log: u8, claim: &Claim) -> Result<(), RestoreError> {
+    let found = join::answered(server, |server| {
+        let key = claim_key(log);
+        match server.write(&key, 0, &claim.encode()) {
+            Written::Done(_) => Some(None),
+            Written::Conflict => Some(Some(Claim::decode(&server.read(&key)??.value)?)),
+            Written::Unknown => None,
+        }
+    })?;
+    match found {
+        Some(Claim { home, retired, .. }) if retired || home != claim.home => {
+            Err(RestoreError::OtherClaim { log, home, retired })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// All records of a copy, in order.
 fn read(log: u8, directory: &Path, visit: &mut dyn FnMut(Record)) -> Result<(), RestoreError> {
     let unreadable = |error| RestoreError::Unreadable { log, error };
@@ -222,5 +248,46 @@ fn read(log: u8, directory: &Path, visit: &mut dyn FnMut(Record)) -> Result<(), 
     match report.is_sound() {
         true => Ok(()),
         false => Err(RestoreError::Damaged { log }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rejoin_cluster::testing::{Model, ModelClient, Network};
+    use std::sync::Mutex;
+
+    fn claim(home: &str) -> Claim {
+        Claim {
+            home: home.parse().unwrap(),
+            owner: None,
+            process: None,
+            term: 0,
+            retired: false,
+        }
+    }
+
+    #[test]
+    fn a_log_is_not_restored_to_another_home_than_the_store_says() {
+        let model = Arc::new(Mutex::new(Model::new(1, Network::CALM)));
+        let mut server: Server = Box::new(ModelClient::new(&model, 1, 1));
+        write_claim(&mut server, 1, &claim("n1")).unwrap();
+        // Again, because a former try was not answered.
+        write_claim(&mut server, 1, &claim("n1")).unwrap();
+        let error = write_claim(&mut server, 1, &claim("n2")).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("the key-value store says that log 1 is the home of node n1: "),
+            "{error}"
+        );
+        let retired = Claim {
+            retired: true,
+            ..claim("n1")
+        };
+        let revision = server.read(&claim_key(1)).unwrap().unwrap().revision;
+        server.write(&claim_key(1), revision, &retired.encode());
+        let error = write_claim(&mut server, 1, &claim("n1")).unwrap_err();
+        assert!(error.to_string().contains("which was retired"), "{error}");
     }
 }
