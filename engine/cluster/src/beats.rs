@@ -7,7 +7,17 @@
 
 use crate::claim::{Claim, NodeName};
 use crate::limits::{NODES, SILENT_BEATS};
+use crate::server::Entry;
 use std::collections::BTreeMap;
+
+/// The revisions of beats, for [`Beats::observe`].
+#[must_use]
+pub fn revisions(beats: &[(NodeName, Entry)]) -> Vec<(NodeName, u64)> {
+    let revisions = beats
+        .iter()
+        .map(|(node, beat)| (node.clone(), beat.revision));
+    revisions.collect()
+}
 
 /// The beats of the other nodes, as one node observes them.
 #[derive(Clone, Debug)]

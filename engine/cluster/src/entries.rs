@@ -1,7 +1,7 @@
 //! What nodes know of each other and of their cluster: entries of the key-value store, as JSON.
 
 use crate::Claim;
-use crate::limits::CLAIM_BYTES;
+use crate::limits::{CLAIM_BYTES, NODE_BYTES};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ pub struct NodeEntry {
 pub const CLUSTER_KEY: &str = "cluster";
 
 macro_rules! entry {
-    ($entry:ident) => {
+    ($entry:ident, $bytes:expr) => {
         impl $entry {
             /// The bytes of the entry.
             #[must_use]
@@ -49,7 +49,7 @@ macro_rules! entry {
             /// The entry with these bytes; None if they are not one.
             #[must_use]
             pub fn decode(bytes: &[u8]) -> Option<Self> {
-                if bytes.len() > CLAIM_BYTES {
+                if bytes.len() > $bytes {
                     return None;
                 }
                 serde_json::from_slice(bytes).ok()
@@ -58,13 +58,14 @@ macro_rules! entry {
     };
 }
 
-entry!(ClusterEntry);
-entry!(NodeEntry);
-entry!(Claim);
+entry!(ClusterEntry, CLAIM_BYTES);
+entry!(NodeEntry, NODE_BYTES);
+entry!(Claim, CLAIM_BYTES);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::NODE_SERVICES;
 
     #[test]
     fn entries_are_this_json_and_may_have_more_members_later() {
@@ -101,9 +102,28 @@ mod tests {
             br#"{"log":2,"version":"1.2.3","services":["shell"],"beat":7,"accounts":"0a"}"#;
         assert_eq!(marked.encode(), encoded);
         assert_eq!(NodeEntry::decode(encoded), Some(marked));
-        for other in [&b""[..], b"{}", b"[]", &[b' '; CLAIM_BYTES + 1]] {
+        for other in [&b""[..], b"{}", b"[]"] {
             assert_eq!(NodeEntry::decode(other), None);
             assert_eq!(ClusterEntry::decode(other), None);
         }
+    }
+
+    #[test]
+    fn an_entry_that_is_too_long_is_not_read_and_one_with_all_services_is_not_too_long() {
+        let name = |number| format!("{number:->64}");
+        let mut node = NodeEntry {
+            log: 15,
+            version: "1.2.3".to_owned(),
+            services: (0..NODE_SERVICES).map(name).collect(),
+            beat: u64::MAX,
+            accounts: Some("0a".repeat(32)),
+            copies: (0..16).map(|log| (log, u64::MAX)).collect(),
+        };
+        assert_eq!(NodeEntry::decode(&node.encode()), Some(node.clone()));
+        node.services.extend((0..NODE_SERVICES).map(name));
+        assert_eq!(NodeEntry::decode(&node.encode()), None);
+        let mut cluster = br#"{"format":1,"numbers":16}"#.to_vec();
+        cluster.resize(CLAIM_BYTES + 1, b' ');
+        assert_eq!(ClusterEntry::decode(&cluster), None);
     }
 }

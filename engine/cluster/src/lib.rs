@@ -40,7 +40,7 @@ mod server;
 pub mod testing;
 
 pub use acquisition::{Acquisition, AcquisitionVerdict, Held};
-pub use beats::Beats;
+pub use beats::{Beats, revisions};
 pub use chain::{Chain, Link, StreamDamage};
 pub use claim::{Claim, NodeName, NodeNameError, Process, claim_key, node_key, should_claim};
 pub use entries::{CLUSTER_KEY, ClusterEntry, NodeEntry};

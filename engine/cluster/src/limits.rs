@@ -22,5 +22,11 @@ pub const NODES: usize = 64;
 /// Bytes of a claim in the key-value store; a longer one is not read.
 pub const CLAIM_BYTES: usize = 4 * 1024;
 
+/// Bytes of a node's entry in the key-value store; a longer one is not read.
+pub const NODE_BYTES: usize = 64 * 1024;
+
+/// Services that a node's entry names, of 64 bytes each at most. Further ones are not shown at other nodes.
+pub const NODE_SERVICES: usize = 500;
+
 /// How often a round of purging asks for messages that it looks at.
 pub const PURGE_READS: usize = 4;

@@ -24,7 +24,8 @@ pub trait LogServer {
     /// [`Chain`](crate::Chain).
     fn tail(&mut self, from: u64) -> Option<Vec<(u64, Vec<u8>)>>;
 
-    /// Removes all messages before sequence `before`, which is not after the last one. False: it is unknown whether it did.
+    /// Removes all messages before sequence `before`, which is not after the last one. False: it is unknown
+    /// whether it did.
     fn purge(&mut self, before: u64) -> bool;
 
     /// How many bytes the stream has at its leader. None: there was no answer, or the server can't say.
@@ -32,9 +33,8 @@ pub trait LogServer {
         None
     }
 
-    /// The names of all nodes that have written a beat, with the revisions of their last ones, as
-    /// the leader knows them.
-    fn beats(&mut self) -> Option<Vec<(NodeName, u64)>>;
+    /// The names of all nodes that have written a beat, with their last ones, as the leader knows them.
+    fn beats(&mut self) -> Option<Vec<(NodeName, Entry)>>;
 
     /// The entry of the key-value store with this key, as the leader knows it. `Some(None)`: there
     /// is none.
@@ -75,7 +75,7 @@ impl<S: LogServer + ?Sized> LogServer for Box<S> {
         (**self).size()
     }
 
-    fn beats(&mut self) -> Option<Vec<(NodeName, u64)>> {
+    fn beats(&mut self) -> Option<Vec<(NodeName, Entry)>> {
         (**self).beats()
     }
 

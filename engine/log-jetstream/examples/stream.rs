@@ -67,7 +67,9 @@ impl Place {
             sync: SyncProof::Monitoring(self.monitoring.clone()),
         };
         let new = LogId::from_bytes([new; 16]);
-        Ok(JetStream::on(&self.connection()?, &settings, new, false)?)
+        Ok(JetStream::on(&self.connection()?, &settings, new, || {
+            false
+        })?)
     }
 
     fn log(

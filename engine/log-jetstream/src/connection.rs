@@ -4,22 +4,22 @@
 
 use crate::api::StreamAnswer;
 use crate::gates::{check_payload, check_version};
-use crate::jetstream::ConnectError;
+use crate::jetstream::{ConnectError, begin};
 use crate::limits::{ANSWER, ANSWERS_AT_ONCE, PING};
+use crate::room::Room;
 use async_nats::client::RequestErrorKind;
 use async_nats::{Client, ConnectOptions, Event, Request};
 use futures::StreamExt;
 use futures::channel::oneshot as answers;
 use futures::future::BoxFuture;
 use rejoin_cluster::NodeName;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -68,8 +68,8 @@ pub struct ConnectionSettings {
 pub struct Connection {
     pub(crate) client: Client,
     pub(crate) handle: Handle,
-    /// Why streams take no messages: they, or a server's disk, are full. By the subject of the message.
-    full: Arc<Mutex<BTreeMap<String, String>>>,
+    room: Arc<Mutex<Room>>,
+    begun: Instant,
     /// Whether all servers have said that they sync.
     pub(crate) is_checked: Arc<AtomicBool>,
     _thread: Arc<RuntimeThread>,
@@ -163,37 +163,39 @@ impl Connection {
         Ok(Self {
             client,
             handle,
-            full: Arc::default(),
+            room: Arc::default(),
+            begun: begin(),
             is_checked: Arc::default(),
             _thread: thread,
         })
     }
 
-    /// Notes that a message was stored, or that it was not, because there is no room.
+    /// Notes the answer to a message: whether it was refused because there is no room.
     pub(crate) fn note_room(&self, subject: &str, refused: Option<&str>) {
-        let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
         match refused {
-            Some(reason) if !full.contains_key(subject) => {
-                tracing::error!(
-                    subject,
-                    reason,
-                    "the NATS servers have no room: what is written waits until they have"
-                );
-                full.insert(subject.to_owned(), reason.to_owned());
+            Some(reason) => {
+                if room.refuse(subject, reason, self.begun.elapsed()) {
+                    tracing::error!(
+                        subject,
+                        reason,
+                        "the NATS servers have no room: what is written waits until they have"
+                    );
+                }
             }
-            Some(_) => {}
-            None if full.remove(subject).is_some() => {
-                tracing::info!(subject, "the NATS servers have room again");
+            None => {
+                if room.answer(subject) {
+                    tracing::info!(subject, "the NATS servers have room again");
+                }
             }
-            None => {}
         }
     }
 
-    /// What the servers have said if they have no room for messages. None: all that was sent last was stored.
+    /// What the servers have said if they have no room for messages. None: nothing was refused of late.
     #[must_use]
     pub fn no_room(&self) -> Option<String> {
-        let full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
-        full.values().next().cloned()
+        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        room.missing(self.begun.elapsed())
     }
 
     /// Asks the node that has log `log` of a cluster since `term`, and waits for its answer, `patience` at

@@ -62,6 +62,12 @@ pub enum ConnectError {
         /// What they say.
         reason: String,
     },
+    /// They say nothing about the stream.
+    #[error("the servers do not answer for stream {stream}: most of them may be away")]
+    Unanswered {
+        /// The stream.
+        stream: String,
+    },
     /// This process can't start a thread.
     #[error("the client could not be started: {0}")]
     Io(#[from] std::io::Error),
@@ -114,10 +120,11 @@ impl JetStream {
             servers: settings.servers.clone(),
             ..ConnectionSettings::default()
         })?;
-        Self::on(&connection, settings, new_id, has_records)
+        Self::on(&connection, settings, new_id, || has_records)
     }
 
-    /// As [`connect`](Self::connect), over a connection that is there.
+    /// As [`connect`](Self::connect), over a connection that is there. `has_records` is asked only if the
+    /// stream doesn't exist.
     ///
     /// # Errors
     ///
@@ -126,7 +133,7 @@ impl JetStream {
         connection: &Connection,
         settings: &JetStreamSettings,
         new_id: LogId,
-        has_records: bool,
+        has_records: impl FnOnce() -> bool,
     ) -> Result<Self, ConnectError> {
         // Once: a node that can't reach one server, and has lost a log, must be able to open it again.
         if !connection.is_checked.load(Ordering::Acquire) {
@@ -168,7 +175,7 @@ impl JetStream {
         &mut self,
         replicas: usize,
         new_id: LogId,
-        has_records: bool,
+        has_records: impl FnOnce() -> bool,
     ) -> Result<LogId, ConnectError> {
         let metadata = BTreeMap::from([
             ("rejoin-log".to_owned(), new_id.to_string()),
@@ -189,7 +196,7 @@ impl JetStream {
             deny_delete: true,
             metadata,
         };
-        let found = self.ensure_stream(&log, !has_records)?;
+        let found = self.ensure_stream(&log, || !has_records())?;
         let store = StreamConfig {
             name: format!("KV_{}", self.bucket),
             subjects: vec![format!("$KV.{}.>", self.bucket)],
@@ -198,7 +205,7 @@ impl JetStream {
             metadata: BTreeMap::new(),
             ..log
         };
-        self.ensure_stream(&store, true)?;
+        self.ensure_stream(&store, || true)?;
         let id = found.metadata.get("rejoin-log").map(String::as_str);
         let format = found.metadata.get("rejoin-format").map(String::as_str);
         match (id.and_then(log_id), format) {
@@ -214,10 +221,11 @@ impl JetStream {
     fn ensure_stream(
         &mut self,
         wanted: &StreamConfig,
-        may_create: bool,
+        may_create: impl FnOnce() -> bool,
     ) -> Result<StreamConfig, ConnectError> {
         let patience = Patience::of(OPENING, self);
-        let mut said = "no answer".to_owned();
+        let stream = || wanted.name.clone();
+        let (mut refused, mut may_create) = (None, Some(may_create));
         loop {
             let info: Option<StreamAnswer> = self.api(&format!("STREAM.INFO.{}", wanted.name), &());
             if let Some(answer) = info {
@@ -227,31 +235,31 @@ impl JetStream {
                 }
                 let error = answer.error;
                 let is_missing = error.as_ref().is_some_and(|it| it.err_code == NO_STREAM);
-                if is_missing && !may_create {
-                    return Err(ConnectError::ServerFault(ServerFault::Gone {
-                        stream: wanted.name.clone(),
-                    }));
+                if is_missing && may_create.take().is_some_and(|may_create| !may_create()) {
+                    let stream = stream();
+                    return Err(ConnectError::ServerFault(ServerFault::Gone { stream }));
                 }
                 if is_missing {
                     let create = format!("STREAM.CREATE.{}", wanted.name);
                     let created: Option<StreamAnswer> = self.api(&create, wanted);
                     if let Some(error) = created.and_then(|answer| answer.error) {
-                        said = error.description;
+                        refused = Some(error.description);
                         if error.err_code == NOT_REPLICATED {
                             break;
                         }
                     }
                 } else if let Some(error) = error {
-                    said = error.description;
+                    refused = Some(error.description);
                 }
             }
             if !patience.pause(self) {
                 break;
             }
         }
-        Err(ConnectError::Refused {
-            stream: wanted.name.clone(),
-            reason: said,
+        let stream = stream();
+        Err(match refused {
+            Some(reason) => ConnectError::Refused { stream, reason },
+            None => ConnectError::Unanswered { stream },
         })
     }
 
@@ -273,11 +281,13 @@ impl JetStream {
         let sent = self.client.send_request(subject.clone(), request);
         let published = Self::published(self.handle.block_on(sent));
         match &published {
-            Published::Stored(_) => self.connection.note_room(&subject, None),
             Published::Error(code, reason) if NO_ROOM.contains(code) => {
                 self.connection.note_room(&subject, Some(reason));
             }
-            _ => {}
+            Published::Stored(_) | Published::Error(..) => {
+                self.connection.note_room(&subject, None);
+            }
+            Published::TooLarge | Published::Unknown => {}
         }
         published
     }
@@ -489,7 +499,7 @@ impl LogServer for JetStream {
         self.state(&self.stream, None).map(|state| state.bytes)
     }
 
-    fn beats(&mut self) -> Option<Vec<(NodeName, u64)>> {
+    fn beats(&mut self) -> Option<Vec<(NodeName, Entry)>> {
         let prefix = format!("$KV.{}.node.", self.bucket);
         let filter = format!("{prefix}>");
         let state = self.state(&format!("KV_{}", self.bucket), Some(&filter))?;
@@ -503,7 +513,7 @@ impl LogServer for JetStream {
             if let (Some(entry), Ok(name)) = (entry, name.parse())
                 && !entry.value.is_empty()
             {
-                beats.push((name, entry.revision));
+                beats.push((name, entry));
             }
         }
         Some(beats)
@@ -548,7 +558,7 @@ impl LogServer for JetStream {
 
 /// How long servers are waited for is not the engine's time, and nothing in the log depends on it.
 #[expect(clippy::disallowed_methods, reason = "the only clock of this crate")]
-fn begin() -> Instant {
+pub(crate) fn begin() -> Instant {
     Instant::now()
 }
 

@@ -38,6 +38,8 @@ mod limits;
 mod log;
 mod open;
 mod patience;
+#[cfg(feature = "nats")]
+mod room;
 
 #[cfg(feature = "nats")]
 pub use connection::{Access, Answering, AskError, Connection, ConnectionSettings, Notices};

@@ -15,6 +15,9 @@ pub(crate) const PING: Duration = Duration::from_secs(1);
 /// election: until that is over, no server answers.
 pub(crate) const CUT_OFF: Duration = Duration::from_secs(12);
 
+/// How long after a refusal servers are held for full. What could not be written is tried again sooner.
+pub(crate) const FULL: Duration = Duration::from_secs(15);
+
 /// The pause before the next try of what was not answered.
 pub(crate) const PAUSE: Duration = Duration::from_millis(15);
 

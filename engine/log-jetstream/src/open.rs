@@ -136,7 +136,7 @@ impl StreamOptions {
         Ok(opened.map_log(|copy| Follower::new(opening, chain, copy)))
     }
 
-    /// As [`follow`](Self::follow) without folding, for tests with records that an engine would not write.
+    /// As [`follow`](Self::follow) without folding, where nobody needs the state.
     ///
     /// # Errors
     ///
@@ -150,7 +150,7 @@ impl StreamOptions {
         Ok(Follower::new(opening, chain, copy))
     }
 
-    /// Opens the log without folding it, for tests with records that an engine would not write.
+    /// As [`open`](Self::open) without folding, where nobody needs the state.
     ///
     /// # Errors
     ///

@@ -4,7 +4,10 @@ use crate::driver::Driver;
 use crate::limits::{ACCOUNTS_BEATS, BEAT, LOGS, LOST_BEATS, READINGS, SLEEP};
 use crate::surroundings::{Server, Thread};
 use crate::{Shared, lock};
-use rejoin_cluster::{Claim, LogServer, NodeEntry, NodeName, Written, claim_key, node_key};
+use rejoin_cluster::limits::NODE_SERVICES;
+use rejoin_cluster::{
+    Claim, Entry, LogServer, NodeEntry, NodeName, Written, claim_key, node_key, revisions,
+};
 use rejoin_engine::Engine;
 use rejoin_engine::peers::LogActivity;
 use rejoin_log_jetstream::Follower;
@@ -44,9 +47,10 @@ pub(crate) fn run(
         if !shared.is_silent.load(Ordering::Acquire) {
             let seen = beat.write(shared, engine, &mut entries);
             contact.note(shared, seen.is_some());
-            lock(&shared.beats).observe(seen.as_deref());
+            let revisions = seen.as_deref().map(revisions);
+            lock(&shared.beats).observe(revisions.as_deref());
             if let Some(seen) = seen {
-                has_answered = read_entries(shared, &mut entries, &seen);
+                note_entries(shared, &seen);
                 // A change of the accounts has reached all beats.
                 if beat.count.checked_rem(ACCOUNTS_BEATS) == Some(0) {
                     compare_accounts(shared);
@@ -102,7 +106,17 @@ fn drive(
         .thread(name, Box::new(move || driver.run()));
     match thread {
         Ok(thread) => drop(drivers.insert(log, thread)),
-        Err(error) => tracing::error!(log, %error, "cannot follow a log: no thread"),
+        Err(error) => {
+            let fault = format!("cannot start a thread: {error}");
+            let mut is_new = false;
+            shared.note(log, |status| {
+                is_new = status.fault.is_none();
+                status.fault = Some(fault);
+            });
+            if is_new {
+                tracing::error!(log, %error, "cannot follow a log: no thread; tries again");
+            }
+        }
     }
 }
 
@@ -132,19 +146,13 @@ impl Contact {
     }
 }
 
-/// What the other nodes say of themselves, for operators. One that can't be read now stays as it was. Returns
-/// whether all could be read.
-fn read_entries(shared: &Shared, entries: &mut Server, seen: &[(NodeName, u64)]) -> bool {
-    lock(&shared.entries).retain(|node, _| seen.iter().any(|(other, _)| other == node));
-    for (node, _) in seen {
-        let Some(found) = entries.read(&node_key(node)) else {
-            return false;
-        };
-        if let Some(entry) = found.and_then(|it| NodeEntry::decode(&it.value)) {
-            lock(&shared.entries).insert(node.clone(), entry);
-        }
-    }
-    true
+/// What the other nodes say of themselves, for operators.
+fn note_entries(shared: &Shared, seen: &[(NodeName, Entry)]) {
+    let entries = seen.iter().filter_map(|(node, beat)| {
+        let entry = NodeEntry::decode(&beat.value)?;
+        Some((node.clone(), entry))
+    });
+    *lock(&shared.entries) = entries.collect();
 }
 
 /// How long each log is, as its writer has said: a node that has as many records is not behind.
@@ -234,23 +242,24 @@ struct Beat {
 }
 
 impl Beat {
-    /// Writes the beat. The revisions of the other nodes' beats. None: the servers did not answer.
+    /// Writes the beat. Those of the other nodes. None: the servers did not answer.
     fn write(
         &mut self,
         shared: &Shared,
         engine: &Engine,
         entries: &mut Server,
-    ) -> Option<Vec<(NodeName, u64)>> {
+    ) -> Option<Vec<(NodeName, Entry)>> {
         let key = node_key(&shared.member.node);
         if self.count.checked_rem(ACCOUNTS_BEATS) == Some(0) {
             let mark = shared.accounts.get().and_then(|mark| mark());
             *lock(&shared.accounts_mark) = mark;
         }
         self.count = self.count.saturating_add(1);
+        let services = engine.services().take(NODE_SERVICES);
         let entry = NodeEntry {
             log: shared.home,
             version: shared.member.version.clone(),
-            services: engine.services().map(ToString::to_string).collect(),
+            services: services.map(ToString::to_string).collect(),
             beat: self.count,
             accounts: lock(&shared.accounts_mark).clone(),
             copies: copies(shared),

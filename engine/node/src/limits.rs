@@ -11,6 +11,7 @@ pub const BEAT: Duration = Duration::from_secs(1);
 
 /// How often between two beats it is looked whether somebody waits for the claims to be read again.
 pub const READINGS: u32 = 4;
+
 /// After how many beats this node looks again whether its accounts have changed, and whether the others have the same.
 pub const ACCOUNTS_BEATS: u64 = 5;
 

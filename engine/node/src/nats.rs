@@ -53,12 +53,13 @@ impl Nats {
         self.settings.directory.join(format!("{log}.discarded"))
     }
 
+    /// Whether this machine has a copy of a log with records, or one that is in use or can't be read.
     fn has_records(&self, log: u8) -> bool {
         let directory = self.directory(log);
         let found = directory
             .exists()
             .then(|| OpenOptions::read_only(directory).open_unfolded());
-        matches!(found, Some(Ok((_, report))) if report.records > 0)
+        found.is_some_and(|found| found.map_or(true, |(_, report)| report.records > 0))
     }
 }
 
@@ -91,8 +92,8 @@ impl Surroundings for Nats {
         if let Some(last) = id.last_mut() {
             *last ^= log;
         }
-        let has_records = self.has_records(log);
         let id = LogId::from_bytes(id);
+        let has_records = || self.has_records(log);
         let server = JetStream::on(&self.connection, &streams, id, has_records)?;
         let id = server.log();
         Ok((Box::new(server), id))

@@ -132,7 +132,8 @@ pub trait Surroundings: fmt::Debug + Send + Sync + 'static {
         Err("it has no monitoring".to_owned())
     }
 
-    /// The sequence of the last message in the stream of a log, and the bytes of the stream, for operators. None: there is no answer.
+    /// The sequence of the last message in the stream of a log, and the bytes of the stream, for operators. None:
+    /// there is no answer.
     fn stream_end(&self, _log: u8) -> Option<(u64, u64)> {
         None
     }

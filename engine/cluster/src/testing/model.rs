@@ -483,7 +483,7 @@ impl Model {
         Some(self.entries.get(key).cloned())
     }
 
-    fn beats(&mut self, client: usize) -> Option<Vec<(NodeName, u64)>> {
+    fn beats(&mut self, client: usize) -> Option<Vec<(NodeName, Entry)>> {
         let leader_at = self.store_leader_at;
         if self.is_cut(client) || self.fate(leader_at) != Fate::Done {
             return None;
@@ -492,7 +492,7 @@ impl Model {
         let beats = self.entries.iter().filter(|(_, it)| !it.value.is_empty());
         let beats = beats.filter_map(|(key, entry)| {
             let name = key.strip_prefix("node.")?.parse().ok()?;
-            Some((name, entry.revision))
+            Some((name, entry.clone()))
         });
         Some(beats.collect())
     }
@@ -628,7 +628,7 @@ impl LogServer for ModelClient {
         self.lock().purge(self.log, self.client, before)
     }
 
-    fn beats(&mut self) -> Option<Vec<(NodeName, u64)>> {
+    fn beats(&mut self) -> Option<Vec<(NodeName, Entry)>> {
         self.lock().beats(self.client)
     }
 

@@ -2,7 +2,7 @@
 //! off. Checks what must hold in each run.
 
 use crate::acquisition::{Acquisition, AcquisitionVerdict, Held};
-use crate::beats::Beats;
+use crate::beats::{Beats, revisions};
 use crate::chain::{Chain, Link, StreamDamage};
 use crate::claim::{Claim, NodeName, Process, claim_key, node_key, should_claim};
 use crate::message::{Message, MessageKind};
@@ -375,7 +375,7 @@ impl World {
         let seen = client.beats().filter(|_| is_written);
         let seen = seen.map(|mut seen| {
             seen.retain(|(name, _)| *name != node.name);
-            seen
+            revisions(&seen)
         });
         if let Some(seen) = &seen {
             node.last_seen.clone_from(seen);

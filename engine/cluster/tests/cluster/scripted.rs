@@ -66,7 +66,7 @@ impl LogServer for Scripted {
         panic!("nobody purges")
     }
 
-    fn beats(&mut self) -> Option<Vec<(NodeName, u64)>> {
+    fn beats(&mut self) -> Option<Vec<(NodeName, Entry)>> {
         panic!("nobody looks at beats")
     }
 

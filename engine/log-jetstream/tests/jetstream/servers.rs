@@ -38,12 +38,15 @@ pub(crate) fn turn() -> MutexGuard<'static, ()> {
 pub(crate) struct ServerOptions {
     pub(crate) syncs: bool,
     pub(crate) max_payload: usize,
+    /// Bytes of all streams.
+    pub(crate) max_store: usize,
 }
 
 impl ServerOptions {
     pub(crate) const USUAL: Self = Self {
         syncs: true,
         max_payload: 1024 * 1024,
+        max_store: 1024 * 1024 * 1024,
     };
 }
 
@@ -254,8 +257,8 @@ fn launch(count: usize, options: ServerOptions, more: &str) -> (tempfile::TempDi
         let text = format!(
             "server_name: s{index}\nlisten: \"127.0.0.1:{client}\"\n\
              http: \"127.0.0.1:{monitor}\"\nmax_payload: {}\n\
-             jetstream {{ store_dir: {store:?}\n {sync}\n max_file_store: 1G }}\n{cluster}{more}\n",
-            options.max_payload
+             jetstream {{ store_dir: {store:?}\n {sync}\n max_file_store: {} }}\n{cluster}{more}\n",
+            options.max_payload, options.max_store
         );
         std::fs::write(configuration(directory.path(), index), text).unwrap();
         servers.push(Server {

@@ -2,6 +2,7 @@
 
 use crate::servers::{ServerOptions, Servers};
 use crate::{copy, open, options, read, up_to};
+use rejoin_cluster::{Appended, LogServer};
 use rejoin_log::segment::LogId;
 use rejoin_log::testing::record;
 use rejoin_log::{Log, conformance};
@@ -71,4 +72,32 @@ fn a_copy_that_is_ahead_of_its_stream_is_refused() {
         matches!(refused, StreamOpenError::CopyAhead { copy: 2, stream: 1 }),
         "{refused}"
     );
+}
+
+#[test]
+fn servers_are_full_until_another_answer() {
+    let options = ServerOptions {
+        max_store: 2 * 1024 * 1024,
+        ..ServerOptions::USUAL
+    };
+    let servers = Servers::start(1, options);
+    let settings = servers.settings("full");
+    let mut server = crate::connect(&settings, false).unwrap();
+    let message = [vec![b'x'; 300 * 1024]];
+    let mut last = 0;
+    while let Appended::Stored(sequence) = server.append(last, &message) {
+        last = sequence;
+        assert_eq!(server.connection().no_room(), None);
+        assert!(last < 10, "the server has no bound");
+    }
+    assert!(server.connection().no_room().is_some());
+    // Refused for another reason: it may have become another node's to write.
+    assert_eq!(server.append(last - 1, &message), Appended::WrongLast);
+    assert_eq!(server.connection().no_room(), None);
+
+    assert_eq!(server.append(last, &message), Appended::Unknown);
+    assert!(server.connection().no_room().is_some());
+    assert!(server.purge(last));
+    assert_eq!(server.append(last, &message), Appended::Stored(last + 1));
+    assert_eq!(server.connection().no_room(), None);
 }

@@ -18,7 +18,7 @@ pub(super) struct SimulatedServer {
     log: u8,
     client: ModelClient,
     /// What a mutant saw last.
-    last_beats: Vec<(NodeName, u64)>,
+    last_beats: Vec<(NodeName, Entry)>,
 }
 
 impl SimulatedServer {
@@ -106,7 +106,7 @@ impl LogServer for SimulatedServer {
         self.call(|client| client.purge(before), |it| *it, false)
     }
 
-    fn beats(&mut self) -> Option<Vec<(NodeName, u64)>> {
+    fn beats(&mut self) -> Option<Vec<(NodeName, Entry)>> {
         let beats = self.call(LogServer::beats, Option::is_some, None);
         if self.net.has(NodesMutant::CountsSilenceInElections) {
             if let Some(beats) = &beats {
