@@ -141,7 +141,11 @@ impl Engine {
             ending.clone(),
         ));
         self.give_up_at_end(log, &owned, ending);
-        node.logs.set(log, LogRole::Owned(owned));
+        node.logs.set(log, LogRole::Owned(owned.clone()));
+        // A close that began meanwhile does not know of this log.
+        if node.committed.is_closing() {
+            owned.end(JobsAtEnd::Interrupted);
+        }
         Ok(())
     }
 

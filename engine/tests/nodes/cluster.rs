@@ -26,6 +26,8 @@ pub(crate) struct Cluster {
     streams: Vec<Mutex<Stream>>,
     /// How often a node was informed that sessions are in use.
     pub(crate) touches: AtomicUsize,
+    /// Shuts down at the next append to a log.
+    closing: Mutex<Option<Engine>>,
 }
 
 /// A log as the servers have it.
@@ -98,6 +100,7 @@ impl Cluster {
                 nodes,
                 streams,
                 touches: AtomicUsize::new(0),
+                closing: Mutex::default(),
             });
             *cell.lock().unwrap() = Arc::downgrade(&cluster);
             (cluster, count)
@@ -165,6 +168,12 @@ impl Cluster {
         });
         it.engine.own(log, written, position, by).unwrap();
         self.stream(log).lock().unwrap().owner = Some(node);
+    }
+
+    /// As `own`, where the node shuts down before it has taken the log.
+    pub(crate) fn own_while_closing(self: &Arc<Self>, node: u8, log: u8) {
+        *self.closing.lock().unwrap() = Some(self.engine(node).clone());
+        self.own(node, log);
     }
 
     /// No node is found that writes the log, as right after its writer died.
@@ -269,6 +278,10 @@ impl Log for WrittenLog {
         let Some(cluster) = self.cluster.upgrade() else {
             return self.copy.append(records);
         };
+        let closing = cluster.closing.lock().unwrap().take();
+        if let Some(engine) = closing {
+            smol::block_on(engine.shut_down(Duration::ZERO));
+        }
         {
             let mut stream = cluster.stream(self.number).lock().unwrap();
             if stream.term != self.term {

@@ -7,7 +7,7 @@ use cluster::{Cluster, in_background, until};
 use futures::StreamExt;
 use futures::future::{Either, FutureExt, select};
 use rejoin_core::{
-    ConsumerId, Event, JobMode, JobSlot, Numbering, Outcome, Record, Sequence, SessionId,
+    ConsumerId, Event, JobMode, JobSlot, NodeTerm, Numbering, Outcome, Record, Sequence, SessionId,
     Visibility,
 };
 use rejoin_engine::testing::Clock;
@@ -485,6 +485,26 @@ fn a_log_is_given_back_with_its_jobs_ended_and_nothing_lost() {
         engine.submit_job(statement(session, "true")).await.unwrap();
         let why = engine.shut_down(Duration::from_secs(10)).await;
         assert!(matches!(why, Unavailable::ShuttingDown), "{why}");
+    });
+}
+
+#[test]
+fn a_log_that_is_taken_while_its_new_writer_shuts_down_is_given_up_too() {
+    run(async {
+        let cluster = Cluster::start(2).await;
+        let (session, _) = create(cluster.engine(0)).await;
+        cluster.engine(0).release(0, Duration::ZERO).await;
+        let engine = cluster.engine(1);
+        cluster.own_while_closing(1, 0);
+        until("the log is given up", || !engine.owns(0)).await;
+        let taken = Event::SessionTakenOver {
+            by: NodeTerm {
+                node: "n1".into(),
+                term: 2,
+            }
+            .into(),
+        };
+        assert_eq!(events(engine, session).await.last(), Some(&taken));
     });
 }
 
