@@ -186,8 +186,9 @@ impl SimulatedServer {
 /// How long a client waits for an answer.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// A process whose beats got lost for so long, while the servers were there, is held for dead with good reason.
-const UNLUCKY_MILLIS: u64 = 5_000;
+/// A process whose beats got lost for so long, while the servers were there, is held for dead with good reason: it may
+/// take two more seconds until its present question is over, and a node is held for dead after six.
+const UNLUCKY_MILLIS: u64 = 4_000;
 
 /// A process whose beats get lost for so long may be held for dead a moment later.
 const LOST_MILLIS: u64 = 3_000;
