@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const SECRET: &str = "6f1c0e8a5b7d4c3f9e2a1b0c8d7e6f5a";
 
 /// `rejoin user`, with a password on its standard input.
-fn user(accounts: &Path, arguments: &[&str], password: &str) {
+pub(crate) fn user(accounts: &Path, arguments: &[&str], password: &str) {
     let file = accounts.to_str().unwrap();
     let all = [
         &["user"],
@@ -33,7 +33,13 @@ fn user(accounts: &Path, arguments: &[&str], password: &str) {
     assert!(output.status.success(), "{said}");
 }
 
-fn ask(server: &Server, method: &str, path: &str, header: (&str, &str), body: &Value) -> Received {
+pub(crate) fn ask(
+    server: &Server,
+    method: &str,
+    path: &str,
+    header: (&str, &str),
+    body: &Value,
+) -> Received {
     let body = match body {
         Value::Null => String::new(),
         body => body.to_string(),
@@ -44,7 +50,7 @@ fn ask(server: &Server, method: &str, path: &str, header: (&str, &str), body: &V
         .unwrap()
 }
 
-fn login(server: &Server, name: &str, password: &str) -> Received {
+pub(crate) fn login(server: &Server, name: &str, password: &str) -> Received {
     let body = json!({"name": name, "password": password});
     ask(server, "POST", "/login", ("accept", "*/*"), &body)
 }

@@ -28,6 +28,7 @@ mod logins;
 mod members;
 mod nats;
 mod operators;
+mod permissions;
 mod restore;
 mod takeover;
 mod together;

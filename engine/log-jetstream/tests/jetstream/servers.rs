@@ -170,6 +170,11 @@ impl Servers {
         self.launched.directory.path().join(format!("js{index}"))
     }
 
+    /// What a server has written to its log since it was started.
+    pub(crate) fn said(&self, index: usize) -> String {
+        std::fs::read_to_string(server_log(self.launched.directory.path(), index)).unwrap()
+    }
+
     /// An answer of JetStream's API, asked for over a connection of its own.
     pub(crate) fn ask(&self, subject: &str, body: &str) -> String {
         let mut servers = self.launched.servers.iter();
@@ -286,9 +291,13 @@ fn configuration(directory: &Path, index: usize) -> PathBuf {
     directory.join(format!("s{index}.conf"))
 }
 
+fn server_log(directory: &Path, index: usize) -> PathBuf {
+    directory.join(format!("s{index}.log"))
+}
+
 fn run(directory: &Path, index: usize) -> Child {
     let program = std::env::var("NATS_SERVER").unwrap_or_else(|_| "nats-server".to_owned());
-    let log = std::fs::File::create(directory.join(format!("s{index}.log"))).unwrap();
+    let log = std::fs::File::create(server_log(directory, index)).unwrap();
     let started = Command::new(program)
         .arg("-c")
         .arg(configuration(directory, index))

@@ -788,8 +788,14 @@ fn node_name(text: &str) -> Result<String, String> {
     }
 }
 
+// The patience of a node means nothing here. Its flags are there all the same, because the table of a settings
+// file has it.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = RESTORE_EXAMPLES)]
+#[command(
+    after_long_help = RESTORE_EXAMPLES,
+    mut_arg("take_over_after", |it| it.hide(true)),
+    mut_arg("stop_jobs_without_log", |it| it.hide(true))
+)]
 pub(crate) struct RestoreArgs {
     /// The node's directory, as in `rejoin serve`. Its copies stay in `logs.old`
     #[arg(
@@ -829,6 +835,6 @@ Examples:
 
 Exit status:
   0  the node that was asked is ready, or the server is alone
-  1  it is cut off, or behind with a log
+  1  it is not ready: cut off from NATS, for instance, or behind with a log
   2  failed: no such server, not allowed, or wrong command line
 ";

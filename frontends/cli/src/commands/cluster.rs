@@ -9,7 +9,7 @@ use crate::offline::warn;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
-/// The exit status where the node that was asked is cut off or behind.
+/// The exit status where the node that was asked is not ready.
 const NOT_READY: u8 = 1;
 
 pub(crate) fn retire(node: &str, server: &ServerArgs) -> Result<ExitCode, ClientError> {

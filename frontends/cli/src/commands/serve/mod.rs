@@ -203,11 +203,9 @@ async fn open_engine(
             check_arthas_service(settings, &services)?;
             check_directory(settings, &data)?;
             let config = settings.engine();
-            let Some(joined) = joined(settings, &config, signals).await? else {
-                return Ok(None);
-            };
-            let (builder, log, member) = match joined {
-                None => {
+            let (builder, log, member) = match join_cluster(settings, &config, signals).await? {
+                Joined::Interrupted => return Ok(None),
+                Joined::Alone => {
                     let builder = Engine::builder(&data).config(config);
                     (
                         builder.log_options(settings.log()),
@@ -215,7 +213,8 @@ async fn open_engine(
                         None,
                     )
                 }
-                Some((builder, config, member)) => {
+                Joined::Node(node) => {
+                    let (builder, config, member) = *node;
                     let log = member.log_directory();
                     (builder.config(config), log, Some(member))
                 }
@@ -257,19 +256,32 @@ async fn open_engine(
     }))
 }
 
-/// This server's part in its cluster, if it has one. None: a signal came before it had joined.
-async fn joined(
+/// How a server begins.
+enum Joined {
+    /// It has no cluster.
+    Alone,
+    /// It is a node: the engine on its log, its settings, and its part in the cluster.
+    Node(Box<(EngineBuilder, Config, Member)>),
+    /// A signal came before it had joined its cluster.
+    Interrupted,
+}
+
+/// Joins the cluster, if the settings name one.
+async fn join_cluster(
     settings: &Settings,
     config: &Config,
     signals: &mut WaitingSignals,
-) -> Result<Option<Option<(EngineBuilder, Config, Member)>>, ServeError> {
+) -> Result<Joined, ServeError> {
     let joining = pin!(cluster::join(settings, config));
     match select(joining, Pin::new(signals).peek()).await {
-        Either::Left((joined, _)) => joined.map(Some),
+        Either::Left((joined, _)) => Ok(match joined? {
+            None => Joined::Alone,
+            Some(node) => Joined::Node(Box::new(node)),
+        }),
         Either::Right((signal, _)) => {
             let signal = signal_name(signal.and_then(|it| it.as_ref().ok().copied()));
             tracing::info!("received {signal} before this node had joined its cluster, ends");
-            Ok(None)
+            Ok(Joined::Interrupted)
         }
     }
 }
