@@ -39,14 +39,14 @@ pub(super) fn start(webhooks: Vec<Webhook>, opened: &OpenedEngine) -> io::Result
         let position = Position::open(path, engine.now().at)?;
         let sender = Sender::new(&webhook).map_err(io::Error::other)?;
         let webhook = Arc::new(webhook);
-        let teller = Teller::new(engine, webhook, sender, position, metrics.clone());
-        smol::spawn(teller.run(WAITING)).detach();
+        let courier = Courier::new(engine, webhook, sender, position, metrics.clone());
+        smol::spawn(courier.run(WAITING)).detach();
     }
     Ok(())
 }
 
 /// Delivers to one webhook, one message after the other.
-struct Teller {
+struct Courier {
     engine: Engine,
     webhook: Arc<Webhook>,
     sender: Sender,
@@ -54,7 +54,7 @@ struct Teller {
     metrics: Arc<WebhookMetrics>,
 }
 
-impl Teller {
+impl Courier {
     fn new(
         engine: Engine,
         webhook: Arc<Webhook>,
@@ -96,7 +96,7 @@ impl Teller {
                 Err(error) => {
                     self.metrics.given_up.inc();
                     let attempts = self.webhook.attempts;
-                    tracing::error!(webhook = %name, %event, kind, attempts, %error, "gave up telling a webhook");
+                    tracing::error!(webhook = %name, %event, kind, attempts, %error, "gave up delivering to a webhook");
                 }
             }
             if let Err(error) = self.position.delivered(&message).await {
