@@ -129,12 +129,12 @@ impl Engine {
         self.node.log_metrics.as_ref()
     }
 
-    /// The jobs that finish and the sessions that are closed from now on, over all sessions: for programs
-    /// that notify others of it. What ended before is in the views and in the log.
+    /// The jobs that finish and the sessions that are closed from now on, over all sessions, also those of other
+    /// nodes: for programs that notify others of it. What ended before is in the views and in the log.
     ///
     /// ```
     /// use rejoin_engine::testing::Hold;
-    /// use rejoin_engine::{Engine, Event};
+    /// use rejoin_engine::{Ended, Engine, Event};
     ///
     /// # smol::block_on(async {
     /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
@@ -142,7 +142,7 @@ impl Engine {
     /// let session = engine.create_session("shell").await?;
     /// engine.close_session(session.id()).await?;
     /// let ended = endings.next().await.ok_or("the engine has ended")?;
-    /// assert!(matches!(ended.event, Event::SessionClosed { .. }));
+    /// assert!(matches!(ended, Ended::Record(it) if matches!(it.event, Event::SessionClosed { .. })));
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// # }).unwrap();
     /// ```

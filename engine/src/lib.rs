@@ -101,7 +101,7 @@ pub use builder::{EngineBuilder, HomeLog};
 pub use clock::LogClocks;
 pub use compaction::compact;
 pub use config::Config;
-pub use endings::Endings;
+pub use endings::{Ended, Endings};
 pub use engine::Engine;
 pub use error::{
     CommandError, FollowError, OpenError, OwnError, PullError, RedactError, RunnerError,

@@ -18,6 +18,9 @@ mod load;
 #[allow(dead_code, reason = "shared with the tests of one server")]
 #[path = "../rejoin/crashes/log.rs"]
 mod log;
+#[allow(dead_code, reason = "shared with the tests of one server")]
+#[path = "../rejoin/webhooks/receiver.rs"]
+mod receiver;
 #[path = "../rejoin/walkthrough/steps.rs"]
 mod walkthrough;
 
@@ -27,6 +30,7 @@ mod gates;
 mod logins;
 mod members;
 mod nats;
+mod notified;
 mod operators;
 mod permissions;
 mod restore;
@@ -50,6 +54,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 struct Cluster {
     // First: servers of Rejoin end before those of NATS.
     nodes: Vec<Server>,
+    /// What all are started with.
+    more: Vec<String>,
     directory: TempDir,
     nats: Servers,
 }
@@ -57,10 +63,16 @@ struct Cluster {
 impl Cluster {
     /// Three servers of NATS and three nodes, each of which writes its log and knows the others.
     fn start() -> Self {
+        Self::start_with(|_| vec![])
+    }
+
+    /// As [`Self::start`], with further arguments, which may name files in a directory.
+    fn start_with(more: impl FnOnce(&Path) -> Vec<String>) -> Self {
         let nats = Servers::start(3, ServerOptions::USUAL);
         let directory = directory();
         let mut cluster = Self {
             nodes: vec![],
+            more: more(directory.path()),
             directory,
             nats,
         };
@@ -76,7 +88,10 @@ impl Cluster {
 
     fn node(&self, number: usize) -> Server {
         let name = format!("n{}", number + 1);
-        start(&self.nats, &self.data(number), &name)
+        let mut all = arguments(&self.nats, &name);
+        all.extend(self.more.iter().cloned());
+        let all: Vec<_> = all.iter().map(String::as_str).collect();
+        Server::start(&self.data(number), &all)
     }
 
     fn data(&self, number: usize) -> PathBuf {

@@ -6,7 +6,7 @@ pub(crate) mod record_cache;
 
 use crate::committed::record_cache::RecordCache;
 use crate::ending::Ending;
-use crate::endings::{Endings, EndingsFeed, is_ending};
+use crate::endings::{Ended, Endings, EndingsFeed, is_ending};
 use crate::error::Unavailable;
 use crate::limits::ENDINGS;
 use crate::stats::EngineStatus;
@@ -53,7 +53,12 @@ impl Committed {
         let behind = {
             let mut here = self.views.write().unwrap_or_else(PoisonError::into_inner);
             if !here.sessions().any(|view| is_here(view.id)) {
+                let has_sessions = views.sessions().next().is_some();
                 here.absorb(views);
+                drop(here);
+                if has_sessions {
+                    lock(&self.endings).retain(|feed| feed.put(Ended::Unseen));
+                }
                 return Ok(());
             }
             let last = |session| here.session(session).map(|view| view.last_sequence);
@@ -117,7 +122,7 @@ impl Committed {
             }
         }
         for ending in records.iter().filter(|record| is_ending(record)) {
-            lock(&self.endings).retain(|feed| feed.put(ending));
+            lock(&self.endings).retain(|feed| feed.put(Ended::Record(ending.clone())));
         }
         let mut wakes = lock(&self.wakes);
         let mut woken = None;

@@ -3,12 +3,15 @@
 //! The log is the queue: a file beside it says up to where each webhook has its events. What the log has
 //! behind that is delivered, also after a restart. So each event is delivered at least once, with the same ID, or
 //! given up.
+//!
+//! Where several nodes run, each has all records, and sends the events of those that it wrote.
 
 mod addresses;
 mod message;
 mod position;
 mod queue;
 mod sender;
+mod writers;
 
 use super::OpenedEngine;
 use crate::settings::Webhook;
@@ -17,7 +20,9 @@ use message::Message;
 use position::Position;
 use queue::Queue;
 use rejoin_admin::WebhookMetrics;
-use rejoin_engine::{Engine, Event, ReadLimit, Runtime, Sequence, SessionId, SmolRuntime};
+use rejoin_engine::{
+    Engine, Event, ReadLimit, Runtime, Sequence, SessionId, SmolRuntime, Timestamp,
+};
 use sender::Sender;
 use std::io;
 use std::pin::pin;
@@ -36,17 +41,22 @@ pub(super) fn start(webhooks: Vec<Webhook>, opened: &OpenedEngine) -> io::Result
     for webhook in webhooks {
         let path = opened.data.join(format!("notify-{}.json", webhook.name));
         let engine = opened.engine.clone();
-        let position = Position::open(path, engine.now().at)?;
+        let now = match engine.config().server.node {
+            None => engine.now().at,
+            // Its log's clock may be ahead, as another node may have written that.
+            Some(_) => engine.now().at.min(engine.runtime().now()),
+        };
+        let position = Position::open(path, now)?;
         let sender = Sender::new(&webhook).map_err(io::Error::other)?;
         let webhook = Arc::new(webhook);
-        let teller = Teller::new(engine, webhook, sender, position, metrics.clone());
-        smol::spawn(teller.run(WAITING)).detach();
+        let courier = Courier::new(engine, webhook, sender, position, metrics.clone());
+        smol::spawn(courier.run(WAITING)).detach();
     }
     Ok(())
 }
 
 /// Delivers to one webhook, one message after the other.
-struct Teller {
+struct Courier {
     engine: Engine,
     webhook: Arc<Webhook>,
     sender: Sender,
@@ -54,7 +64,7 @@ struct Teller {
     metrics: Arc<WebhookMetrics>,
 }
 
-impl Teller {
+impl Courier {
     fn new(
         engine: Engine,
         webhook: Arc<Webhook>,
@@ -96,13 +106,22 @@ impl Teller {
                 Err(error) => {
                     self.metrics.given_up.inc();
                     let attempts = self.webhook.attempts;
-                    tracing::error!(webhook = %name, %event, kind, attempts, %error, "gave up telling a webhook");
+                    tracing::error!(webhook = %name, %event, kind, attempts, %error, "gave up delivering to a webhook");
                 }
             }
-            if let Err(error) = self.position.delivered(&message).await {
+            if let Err(error) = self.position.delivered(&message, self.now(&message)).await {
                 // Then a restart delivers it again, which is allowed.
                 tracing::error!(webhook = %self.webhook.name, %error, "cannot write what was delivered to a webhook");
             }
+        }
+    }
+
+    /// What no record is earlier than that this server writes from now on.
+    fn now(&self, message: &Message) -> Timestamp {
+        match self.engine.config().server.node {
+            // One log, in which instants never go back.
+            None => message.record.at,
+            Some(_) => self.engine.runtime().now(),
         }
     }
 

@@ -28,7 +28,8 @@ pub(super) struct Position {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct State {
     version: u32,
-    /// When what was last delivered or given up happened, in milliseconds since 1970.
+    /// When what was last delivered or given up happened, in milliseconds since 1970, but not later than this
+    /// server's clock was then: see [`Position::delivered`].
     at: u64,
     /// What was delivered or given up since a while before that: when it happened, and its ID.
     #[serde(rename = "told")]
@@ -91,14 +92,14 @@ impl Position {
     }
 
     /// Notes that a message was delivered or given up. Waits until that is on the disk.
-    pub(super) async fn delivered(&self, message: &Message) -> io::Result<()> {
+    ///
+    /// Nothing that this server writes from now on may be earlier than `now`. Its clock says so where it writes the
+    /// logs of other nodes, too: instants never go back in a log, so one that was written by a clock that is ahead
+    /// has later instants for a while, but none has earlier ones.
+    pub(super) async fn delivered(&self, message: &Message, now: Timestamp) -> io::Result<()> {
         let state = {
             let mut state = self.lock();
-            let at = message.record.at.as_millis();
-            state.at = state.at.max(at);
-            state.delivered.push_back((at, message.id.clone()));
-            let since = state.at.saturating_sub(AGAIN);
-            state.delivered.retain(|(at, _)| *at >= since);
+            state.note(message.record.at, &message.id, now);
             state.keep(DELIVERED);
             state.clone()
         };
@@ -117,8 +118,16 @@ impl State {
         Timestamp::from_millis(again.max(self.all_before))
     }
 
+    fn note(&mut self, at: Timestamp, id: &str, now: Timestamp) {
+        self.at = self.at.max(at.min(now).as_millis());
+        self.delivered.push_back((at.as_millis(), id.into()));
+        let since = self.at.saturating_sub(AGAIN);
+        self.delivered.retain(|(at, _)| *at >= since);
+    }
+
     /// Forgets the oldest IDs that are too many, by whole milliseconds: then those that are left say
-    /// exactly what was delivered. Keeps all of the last millisecond.
+    /// exactly what was delivered. Keeps all of the last millisecond. Of those that are ahead of this server's clock,
+    /// what is too much may be delivered again after a restart.
     fn keep(&mut self, most: usize) {
         while self.delivered.len() > most {
             let oldest = self
@@ -128,6 +137,7 @@ impl State {
                 .min()
                 .unwrap_or(self.at);
             if oldest >= self.at {
+                self.delivered.retain(|(at, _)| *at <= self.at);
                 break;
             }
             self.delivered.retain(|(at, _)| *at > oldest);
@@ -185,6 +195,28 @@ mod tests {
             (state.delivered.len(), state.from().as_millis()),
             (1, 100_003)
         );
+    }
+
+    #[test]
+    fn an_event_in_a_log_that_is_ahead_does_not_hide_those_that_this_node_writes_next_elsewhere() {
+        let mut state = State {
+            version: VERSION,
+            at: 100_000,
+            delivered: VecDeque::new(),
+            all_before: 0,
+        };
+        let millis = Timestamp::from_millis;
+        state.note(millis(400_000), "ahead", millis(101_000));
+        assert_eq!(state.from().as_millis(), 41_000);
+        state.note(millis(102_000), "usual", millis(103_000));
+        assert_eq!(state.from().as_millis(), 42_000);
+        state.note(millis(401_000), "ahead, too", millis(300_000));
+        let ids = |state: &State| state.delivered.iter().map(|it| it.1.clone()).collect();
+        let known: Vec<_> = ids(&state);
+        assert_eq!(known, ["ahead", "ahead, too"]);
+        state.keep(1);
+        let known: Vec<_> = ids(&state);
+        assert_eq!((known.len(), state.from().as_millis()), (0, 240_000));
     }
 
     #[test]

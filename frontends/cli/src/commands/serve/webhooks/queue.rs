@@ -1,15 +1,18 @@
 //! The events that a webhook has not been sent yet. The first of them are held in memory, and the log
 //! has the others: they are read from there once those were delivered.
 //!
-//! Invariant: an event is held, or was delivered or given up, or [`Queue::is_behind`].
+//! Invariant: an event of what this node wrote is held, or was delivered or given up, or [`Queue::is_behind`].
 
 use super::message::{Message, Submitted, kind, message};
 use super::position::Position;
+use super::writers::Writers;
 use crate::settings::Webhook;
 use rejoin_admin::WebhookMetrics;
 use rejoin_core::limits::REMEMBERED_SESSIONS;
 use rejoin_core::{JobId, SessionView, Views};
-use rejoin_engine::{Endings, Engine, Event, ReadLimit, Record, Sequence, SessionId, Timestamp};
+use rejoin_engine::{
+    Ended, Endings, Engine, Event, ReadLimit, Record, Sequence, SessionId, Timestamp,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::future::pending;
@@ -21,12 +24,15 @@ const PART_BYTES: usize = 256 * 1024;
 
 /// Sessions that are remembered because of events that are not held. The views remember the open ones
 /// and those that ended last.
-const SESSIONS: usize = 100_000;
+pub(super) const SESSIONS: usize = 100_000;
 
 /// The queue of one webhook.
 pub(super) struct Queue {
     engine: Engine,
     endings: Endings,
+    /// One of these, until it is known whether this node wrote it.
+    ending: Option<Arc<Record>>,
+    writers: Writers,
     webhook: Arc<Webhook>,
     position: Position,
     metrics: Arc<WebhookMetrics>,
@@ -49,9 +55,12 @@ impl Queue {
         metrics: Arc<WebhookMetrics>,
         room: usize,
     ) -> Self {
+        let node = engine.config().server.node.clone();
         Self {
             // Before the log is read, so that nothing falls between the two.
             endings: engine.endings(),
+            ending: None,
+            writers: Writers::new(engine.clone(), node),
             engine,
             webhook,
             position,
@@ -73,24 +82,46 @@ impl Queue {
             if self.is_behind {
                 self.read().await;
             } else {
-                let record = self.endings.next().await?;
-                self.note(&record);
+                self.take_in().await?;
             }
         }
     }
 
     /// Takes in what ends, for as long as it is polled.
     pub(super) async fn keep_up(&mut self) -> Infallible {
-        while let Some(record) = self.endings.next().await {
-            self.note(&record);
-        }
+        while self.take_in().await.is_some() {}
         pending().await
     }
 
-    fn note(&mut self, record: &Arc<Record>) {
+    /// Takes in what ended next. None: the engine has ended. If this future is dropped, nothing is lost.
+    async fn take_in(&mut self) -> Option<()> {
+        let record = match &self.ending {
+            Some(record) => record.clone(),
+            None => match self.endings.next().await? {
+                Ended::Record(record) => record,
+                Ended::Unseen => {
+                    self.is_behind = true;
+                    return Some(());
+                }
+            },
+        };
+        self.ending = Some(record.clone());
         if self.endings.take_missed() > 0 {
             self.is_behind = true;
         }
+        if self.is_wanted(&record) && self.writers.wrote(&record).await {
+            self.note(&record);
+        }
+        self.writers.forget_ended(&record);
+        self.ending = None;
+        Some(())
+    }
+
+    fn is_wanted(&self, record: &Record) -> bool {
+        kind(record).is_some_and(|kind| self.webhook.events.contains(&kind))
+    }
+
+    fn note(&mut self, record: &Arc<Record>) {
         let message = self.engine.view(|views| {
             let session = views.session(record.session)?;
             Some(message(record, session, None, &self.webhook))
@@ -100,10 +131,8 @@ impl Queue {
             Some(None) => return,
             // The session was removed or forgotten meanwhile, which the log knows.
             None => {
-                if kind(record).is_some_and(|kind| self.webhook.events.contains(&kind)) {
-                    self.is_behind = true;
-                    self.leave(record.session);
-                }
+                self.is_behind = true;
+                self.leave(record.session);
                 return;
             }
         };
@@ -151,7 +180,7 @@ impl Queue {
             let known: BTreeMap<_, _> = changed.map(|it| (it.id, it.last_sequence)).collect();
             (views.changed(), known)
         });
-        let mut first = First::new(self.room, from, to);
+        let mut first = First::new(self.room, to);
         for (session, last) in &known {
             let after = before(&self.engine, *session, *last, from).await;
             self.scan(*session, after, &mut first).await;
@@ -182,7 +211,7 @@ impl Queue {
     }
 
     /// Looks at the records of a session after a sequence.
-    async fn scan(&self, session: SessionId, mut after: Sequence, first: &mut First) {
+    async fn scan(&mut self, session: SessionId, mut after: Sequence, first: &mut First) {
         let mut submitted: BTreeMap<JobId, Submitted> = BTreeMap::new();
         while let Some(records) = part(&self.engine, session, after, usize::MAX).await {
             for record in records {
@@ -197,11 +226,11 @@ impl Queue {
                     Event::JobFinished { job, .. } => submitted.remove(job),
                     _ => None,
                 };
-                self.engine.view(|views| {
-                    if let Some(view) = views.session(session) {
-                        self.offer(&record, view, job.as_ref(), first);
-                    }
+                let message = self.engine.view(|views| {
+                    let view = views.session(session)?;
+                    self.undelivered(&record, view, job.as_ref())
                 });
+                self.offer(message, first).await;
             }
         }
     }
@@ -221,9 +250,9 @@ impl Queue {
                     return;
                 }
                 views.apply(&record);
-                if let Some(view) = views.session(session) {
-                    self.offer(&record, view, None, first);
-                }
+                let view = views.session(session);
+                let message = view.and_then(|view| self.undelivered(&record, view, None));
+                self.offer(message, first).await;
             }
         }
         if after == Sequence::START {
@@ -239,18 +268,24 @@ impl Queue {
         }
     }
 
-    fn offer(
+    /// The message about a record, if the webhook wants it and has not got it.
+    fn undelivered(
         &self,
         record: &Arc<Record>,
         session: &SessionView,
         job: Option<&Submitted>,
-        first: &mut First,
-    ) {
-        if record.at < first.from || kind(record).is_none() {
-            return;
+    ) -> Option<Message> {
+        if record.at < self.position.from() || kind(record).is_none() {
+            return None;
         }
         let message = message(record, session, job, &self.webhook);
-        if let Some(message) = message.filter(|it| !self.position.has_delivered(&it.id)) {
+        message.filter(|it| !self.position.has_delivered(&it.id))
+    }
+
+    async fn offer(&mut self, message: Option<Message>, first: &mut First) {
+        if let Some(message) = message
+            && self.writers.wrote(&message.record).await
+        {
             first.insert(message);
         }
     }
@@ -271,18 +306,16 @@ fn may_have_forgotten(views: &Views, from: Timestamp) -> bool {
 struct First {
     messages: BTreeMap<(Timestamp, SessionId, Sequence), Message>,
     room: usize,
-    from: Timestamp,
     to: Timestamp,
     /// Whether there may be more than there is room for.
     is_beyond: bool,
 }
 
 impl First {
-    fn new(room: usize, from: Timestamp, to: Timestamp) -> Self {
+    fn new(room: usize, to: Timestamp) -> Self {
         Self {
             messages: BTreeMap::new(),
             room,
-            from,
             to,
             is_beyond: false,
         }
@@ -323,7 +356,7 @@ async fn before(engine: &Engine, session: SessionId, last: Sequence, from: Times
 }
 
 /// Records after a sequence; none if there are no more, or they can't be read.
-async fn part(
+pub(super) async fn part(
     engine: &Engine,
     session: SessionId,
     after: Sequence,
@@ -350,7 +383,11 @@ mod tests {
     use crate::settings::WebhookEvent;
     use futures::FutureExt;
     use futures::future::BoxFuture;
-    use rejoin_engine::{Exit, Runner, RunnerJob};
+    use rejoin_core::{NodeTerm, Projection, Server, SessionNumber};
+    use rejoin_engine::{
+        CloseCause, Config, Exit, JobMode, JobOutput, JobSlot, Log, MemoryLog, Numbering, Opened,
+        Outcome, Runner, RunnerJob, Visibility,
+    };
     use std::path::Path;
 
     /// Runs nothing: these sessions end without jobs.
@@ -374,14 +411,27 @@ mod tests {
         async fn begin(directory: &Path, room: usize) -> Self {
             let engine = Engine::in_memory().service("shell", Nothing);
             let engine = engine.open().await.unwrap();
+            let events = vec![WebhookEvent::SessionClosed];
+            let since = engine.now().at;
+            Self::on(engine, directory, since, events, room)
+        }
+
+        /// The webhook is new at `since`.
+        fn on(
+            engine: Engine,
+            directory: &Path,
+            since: Timestamp,
+            events: Vec<WebhookEvent>,
+            room: usize,
+        ) -> Self {
             let path = directory.join("notify-chat.json");
-            let position = Position::open(path, engine.now().at).unwrap();
+            let position = Position::open(path, since).unwrap();
             let metrics = Arc::<WebhookMetrics>::default();
             let webhook = Webhook {
                 name: "chat".into(),
                 url: String::new(),
                 key: vec![],
-                events: vec![WebhookEvent::SessionClosed],
+                events,
                 services: None,
                 labels: BTreeMap::new(),
                 longer_than: Duration::ZERO,
@@ -431,7 +481,10 @@ mod tests {
             for _ in 0..count {
                 let message = self.queue.next().await.unwrap();
                 assert!(self.metrics.waiting.get() <= self.queue.room as u64 + 1);
-                self.position.delivered(&message).await.unwrap();
+                self.position
+                    .delivered(&message, message.record.at)
+                    .await
+                    .unwrap();
                 delivered.push(message.record.session);
                 drop(message);
                 self.keep_up();
@@ -524,6 +577,195 @@ mod tests {
             assert!(is_unsure(&story));
             delivered.extend(story.deliver(ended.len() - 1).await);
             assert_eq!(sorted(delivered), sorted(ended));
+        });
+    }
+
+    const SESSION: SessionId = SessionId::from_bytes([0; 16]);
+
+    /// The records of one session, and which node wrote each: n1 created it, n2 took it over and gave it back.
+    fn of_two_nodes() -> Vec<(Record, &'static str)> {
+        let mode = JobMode {
+            slot: JobSlot::Background,
+            visibility: Visibility::Session,
+        };
+        let submitted = |number| Event::JobSubmitted {
+            job: JobId(number),
+            mode,
+            statement: "make".into(),
+            timeout: Duration::from_secs(60),
+            output_limit: 1_000,
+            request: None,
+            input: false,
+            output: JobOutput::Merged,
+            controller: None,
+        };
+        let finished = |number, outcome| Event::JobFinished {
+            job: JobId(number),
+            mode,
+            outcome,
+            status: 0,
+            message: None,
+        };
+        let taken = |node: &str, term| Event::SessionTakenOver {
+            by: Arc::new(NodeTerm {
+                node: node.into(),
+                term,
+            }),
+        };
+        let created = Event::SessionCreated {
+            number: SessionNumber(16),
+            service: "shell".into(),
+            user: None,
+            remote: None,
+            server: Server {
+                process: 1,
+                version: "0.1.0".into(),
+                node: Some("n1".into()),
+            },
+            timeout: Duration::from_secs(60),
+        };
+        let all = [
+            (1, "n1", created),
+            (2, "n1", submitted(16)),
+            (3, "n1", finished(16, Outcome::Completed)),
+            (4, "n1", submitted(32)),
+            (5, "n1", submitted(48)),
+            (6, "n1", submitted(64)),
+            // Nobody knows how it ended: that is not the takeover's.
+            (7, "n1", finished(32, Outcome::Lost)),
+            (8, "n2", finished(48, Outcome::Lost)),
+            (8, "n2", finished(64, Outcome::Lost)),
+            (8, "n2", taken("n2", 2)),
+            (9, "n2", submitted(80)),
+            (10, "n2", finished(80, Outcome::Failed)),
+            (11, "n1", taken("n1", 3)),
+            (
+                12,
+                "n1",
+                Event::SessionClosed {
+                    cause: CloseCause::Idle,
+                },
+            ),
+        ];
+        let record = |(index, (at, by, event)): (usize, (u64, &'static str, Event))| {
+            let record = Record {
+                session: SESSION,
+                sequence: Sequence(index as u64 + 1),
+                at: Timestamp::from_millis(at),
+                clock: Timestamp::from_millis(at).into(),
+                actor: None,
+                redacted: None,
+                event,
+            };
+            (record, by)
+        };
+        all.into_iter().enumerate().map(record).collect()
+    }
+
+    fn all_events() -> Vec<WebhookEvent> {
+        vec![
+            WebhookEvent::JobFinished,
+            WebhookEvent::JobFailed,
+            WebhookEvent::JobLost,
+            WebhookEvent::SessionClosed,
+        ]
+    }
+
+    async fn as_node(node: &str) -> Engine {
+        let records = of_two_nodes().into_iter().map(|(record, _)| record);
+        let records: Vec<_> = records.map(Arc::new).collect();
+        let mut config = Config::default();
+        config.server.node = Some(node.into());
+        config.numbering = Numbering::new(0, 16).unwrap();
+        let limits = config.limits;
+        let engine = Engine::on_log(move || {
+            let mut log = MemoryLog::new();
+            log.append(&records).unwrap();
+            let log = Box::new(log) as Box<dyn Log>;
+            Ok(Opened::from_records(log, limits, records)?)
+        });
+        let engine = engine.config(config).service("shell", Nothing);
+        engine.open().await.unwrap()
+    }
+
+    #[test]
+    fn after_a_start_each_node_sends_what_it_wrote_and_nothing_else() {
+        smol::block_on(async {
+            for node in ["n1", "n2", "n3"] {
+                let engine = as_node(node).await;
+                let mut writers = Writers::new(engine.clone(), Some(node.into()));
+                let mut ended = vec![];
+                // In any order.
+                for (record, by) in of_two_nodes().iter().rev().chain(&of_two_nodes()) {
+                    assert_eq!(writers.wrote(record).await, *by == node, "{record:?}");
+                }
+                for (record, by) in of_two_nodes() {
+                    if by == node && kind(&record).is_some() {
+                        ended.push(record.sequence);
+                    }
+                }
+                for room in [1, 100] {
+                    let directory = tempfile::tempdir().unwrap();
+                    let events = all_events();
+                    let engine = engine.clone();
+                    let since = Timestamp::EPOCH;
+                    let mut story = Story::on(engine, directory.path(), since, events, room);
+                    let mut delivered = vec![];
+                    while delivered.len() < ended.len() {
+                        let message = story.queue.next().await.unwrap();
+                        story
+                            .position
+                            .delivered(&message, message.record.at)
+                            .await
+                            .unwrap();
+                        delivered.push(message.record.sequence);
+                    }
+                    assert_eq!(delivered, ended, "{node}");
+                    // Also not once more, and nothing of another node.
+                    story.queue.read().await;
+                    assert!(story.queue.held.is_empty(), "{node}");
+                    assert!(!story.queue.is_behind);
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn what_this_node_wrote_in_a_log_that_it_follows_only_after_its_start_is_sent() {
+        let directory = tempfile::tempdir().unwrap();
+        smol::block_on(async {
+            let mut config = Config::default();
+            config.server.node = Some("n2".into());
+            config.numbering = Numbering::new(1, 16).unwrap();
+            let mut projection = Projection::new(config.limits);
+            let engine = Engine::in_memory().config(config).service("shell", Nothing);
+            let engine = engine.open().await.unwrap();
+            let directory = directory.path();
+            let mut story = Story::on(engine, directory, Timestamp::EPOCH, all_events(), 100);
+            story.queue.read().await;
+            assert!(story.queue.held.is_empty() && !story.queue.is_behind);
+
+            let mut log = MemoryLog::new();
+            let (mut position, mut ended) = (0, vec![]);
+            for (record, by) in of_two_nodes() {
+                projection.add(&record).unwrap();
+                position += 1;
+                if by == "n2" && kind(&record).is_some() {
+                    ended.push(record.sequence);
+                }
+                log.append(&[Arc::new(record)]).unwrap();
+            }
+            let followed = story.engine.follow(0, projection, log.reader(), position);
+            followed.unwrap();
+            story.keep_up();
+            assert!(story.queue.is_behind);
+            let mut delivered = vec![];
+            while delivered.len() < ended.len() {
+                let message = story.queue.next().await.unwrap();
+                delivered.push(message.record.sequence);
+            }
+            assert_eq!(delivered, ended);
+            assert!(story.queue.held.is_empty());
         });
     }
 }
