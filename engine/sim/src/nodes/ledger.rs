@@ -91,6 +91,11 @@ impl Ledger {
         }
     }
 
+    /// Whether the beats of a process have got lost for long, while the servers were there.
+    pub(super) fn has_lost_beats(&self) -> bool {
+        self.processes.iter().any(|it| it.lost_beats.is_some())
+    }
+
     /// A process begins. Its number is also that of its client of the servers.
     pub(super) fn begin_process(&mut self) -> usize {
         self.processes.push(Process {
