@@ -244,8 +244,7 @@ impl Engine {
             Event::SessionCreated { number, .. } => Some(number),
             _ => None,
         });
-        let consumer = records.iter().find_map(|record| joined(record));
-        Ok(Session::new(self.clone(), session, number, consumer))
+        Ok(Session::created(self.clone(), session, number, records))
     }
 
     /// Adds a consumer to a session, whose cursor is before the first record. Waits until that is
@@ -839,7 +838,7 @@ impl Engine {
     pub fn session(&self, session: SessionId) -> Option<Session> {
         let view = |view: &SessionView| view.number;
         let number = self.node.committed.session(session, view)?;
-        Some(Session::new(self.clone(), session, number, None))
+        Some(Session::new(self.clone(), session, number))
     }
 
     /// The view of the session with this identity. None: it does not exist, or ended too long ago.
@@ -1070,7 +1069,7 @@ pub(crate) enum JobsAtEnd {
     Lost,
 }
 
-fn joined(record: &Record) -> Option<ConsumerId> {
+pub(crate) fn joined(record: &Record) -> Option<ConsumerId> {
     match record.event {
         Event::ConsumerJoined { consumer, .. } => Some(consumer),
         _ => None,

@@ -1,6 +1,6 @@
 //! A handle to one session, for programs that embed the engine.
 
-use crate::engine::Engine;
+use crate::engine::{Engine, joined};
 use crate::error::{CommandError, PullError};
 use crate::request::{JobAck, NewJob};
 use futures::StreamExt;
@@ -8,7 +8,7 @@ use futures::future::pending;
 use futures::stream::{self, BoxStream};
 use rejoin_core::{
     ConsumerId, JobId, JobMode, JobSlot, Record, Sequence, SessionId, SessionNumber, SessionView,
-    Visibility,
+    Views, Visibility,
 };
 use rejoin_log::ReadLimit;
 use std::collections::VecDeque;
@@ -40,20 +40,31 @@ pub struct Session {
     id: SessionId,
     number: SessionNumber,
     consumer: Option<ConsumerId>,
+    /// The records of its creation, if this handle is of then.
+    created: Vec<Arc<Record>>,
 }
 
 impl Session {
-    pub(crate) fn new(
-        engine: Engine,
-        id: SessionId,
-        number: SessionNumber,
-        consumer: Option<ConsumerId>,
-    ) -> Self {
+    pub(crate) fn new(engine: Engine, id: SessionId, number: SessionNumber) -> Self {
         Self {
             engine,
             id,
             number,
-            consumer,
+            consumer: None,
+            created: vec![],
+        }
+    }
+
+    pub(crate) fn created(
+        engine: Engine,
+        id: SessionId,
+        number: SessionNumber,
+        created: Vec<Arc<Record>>,
+    ) -> Self {
+        Self {
+            consumer: created.iter().find_map(|record| joined(record)),
+            created,
+            ..Self::new(engine, id, number)
         }
     }
 
@@ -167,9 +178,32 @@ impl Session {
         self.engine.close_session(self.id).await
     }
 
-    /// The view of the session. None: it ended too long ago.
+    /// The view of the session. None: it ended too long ago, or another node has just created it, and this one
+    /// has not followed its log up to there: see [`view_at_creation`](Self::view_at_creation).
     pub fn view(&self) -> Option<SessionView> {
         self.engine.session_view(self.id)
+    }
+
+    /// The session as its creation left it. None: this handle does not come from
+    /// [`Engine::create_session`].
+    ///
+    /// ```
+    /// use rejoin_engine::Engine;
+    /// use rejoin_engine::testing::Hold;
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// let session = engine.create_session("shell").await?;
+    /// session.run("true").await?;
+    /// let created = session.view_at_creation().ok_or("it was created here")?;
+    /// assert_eq!((created.number, created.is_busy()), (session.number(), false));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn view_at_creation(&self) -> Option<SessionView> {
+        let mut views = Views::default();
+        self.created.iter().for_each(|record| views.apply(record));
+        views.session(self.id).cloned()
     }
 }
 

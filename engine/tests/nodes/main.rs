@@ -169,6 +169,28 @@ fn a_command_for_another_nodes_session_is_carried_out_there_and_visible_here_at_
 }
 
 #[test]
+fn who_creates_a_session_at_a_node_that_is_behind_gets_it_all_the_same() {
+    run(async {
+        let cluster = Cluster::start(2).await;
+        let engine = cluster.engine(0);
+        engine.release(0, Duration::ZERO).await;
+        until("the log is given up", || !engine.owns(0)).await;
+        cluster.follow(0, 0);
+        cluster.own(1, 0);
+        cluster.hold(0, true);
+        let session = engine.create_session("shell").await.unwrap();
+        assert_eq!(session.view(), None);
+        let created = session.view_at_creation().unwrap();
+        assert_eq!(
+            (created.id, created.number),
+            (session.id(), session.number())
+        );
+        cluster.hold(0, false);
+        assert_eq!(session.view(), Some(created));
+    });
+}
+
+#[test]
 fn the_core_of_the_writer_refuses_what_another_node_asks_for() {
     run(async {
         let cluster = Cluster::start(2).await;

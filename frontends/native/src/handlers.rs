@@ -125,7 +125,12 @@ impl Native {
         };
         let created = self.engine_for(&caller, http).create_session(new).await?;
         http.log_session(created.id());
-        let shown = self.view(created.id(), |view| self.detail(view))?;
+        let shown = self.view(created.id(), |view| self.detail(view));
+        // Another node may have created it, and this one may not know it yet.
+        let shown = shown.or_else(|unknown| {
+            let view = created.view_at_creation().ok_or(unknown)?;
+            Ok::<_, Fault>(self.detail(&view))
+        })?;
         let location = format!("/sessions/{}", created.id());
         Ok(json(StatusCode::CREATED, &shown).header("location", location))
     }
