@@ -49,8 +49,6 @@ pub(super) struct ProcessCell {
     is_cut: AtomicBool,
     /// When a beat was answered last, in milliseconds.
     pub(super) answered: AtomicU64,
-    /// When a beat was answered last, or nobody's could be.
-    pub(super) excused: AtomicU64,
 }
 
 #[derive(Default)]
@@ -75,7 +73,6 @@ impl ProcessCell {
             is_stopped: AtomicBool::new(false),
             is_cut: AtomicBool::new(false),
             answered: AtomicU64::new(now),
-            excused: AtomicU64::new(now),
         })
     }
 

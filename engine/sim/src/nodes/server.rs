@@ -156,17 +156,8 @@ impl SimulatedServer {
     /// A node whose beats get lost for long is held for dead with good reason, and ends its jobs in the end.
     fn observe_beat(&self, is_answered: bool, had_leader: bool) {
         let millis = self.net.millis();
-        let (answered, excused) = (&self.process.answered, &self.process.excused);
+        let answered = &self.process.answered;
         let has_leader = self.net.servers().store_has_leader();
-        if !is_answered && had_leader && has_leader {
-            let since = excused.load(Ordering::Relaxed);
-            if millis.saturating_sub(since) > UNLUCKY_MILLIS {
-                let now = self.net.clock.elapsed();
-                self.net.ledger().lose_beats(self.process.id, now);
-            }
-        } else {
-            excused.store(millis, Ordering::Relaxed);
-        }
         if is_answered {
             answered.store(millis, Ordering::Relaxed);
             return;
@@ -176,6 +167,10 @@ impl SimulatedServer {
             false => CUT_OFF_MILLIS,
         };
         let since = answered.load(Ordering::Relaxed);
+        if had_leader && has_leader && millis.saturating_sub(since) > UNLUCKY_MILLIS {
+            let now = self.net.clock.elapsed();
+            self.net.ledger().lose_beats(self.process.id, now);
+        }
         if millis.saturating_sub(since) > patience {
             let now = self.net.clock.elapsed();
             self.net.ledger().set_away(self.process.id, false, now);
@@ -186,8 +181,8 @@ impl SimulatedServer {
 /// How long a client waits for an answer.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// A process whose beats got lost for so long, while the servers were there, is held for dead with good reason: it may
-/// take two more seconds until its present question is over, and a node is held for dead after six.
+/// A process whose beats were not answered for so long, the last one although the servers were there, is held for dead
+/// with good reason: it may take two more seconds until its present question is over, and the others wait for six.
 const UNLUCKY_MILLIS: u64 = 4_000;
 
 /// A process whose beats get lost for so long may be held for dead a moment later.
