@@ -28,6 +28,10 @@ pub(crate) fn retire(shared: &Shared, name: &str) -> Result<RetiredNode, RetireE
     for _ in 0..RETIRING {
         if let Some(retired) = try_retire(&mut entries, &node) {
             let retired = retired.ok_or_else(unknown)?;
+            // Known here before it is read again.
+            if let Some(claim) = lock(&shared.claims).get_mut(&retired.log) {
+                claim.retired = true;
+            }
             delete_beat(&mut entries, &node);
             tracing::info!(%node, log = retired.log, "took a node out of the cluster");
             return Ok(retired);
