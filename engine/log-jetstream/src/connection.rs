@@ -6,6 +6,7 @@ use crate::api::StreamAnswer;
 use crate::gates::{check_payload, check_version};
 use crate::jetstream::{ConnectError, begin};
 use crate::limits::{ANSWER, ANSWERS_AT_ONCE, PING};
+use crate::recent::Recent;
 use crate::room::Room;
 use async_nats::client::RequestErrorKind;
 use async_nats::{Client, ConnectOptions, Event, Request};
@@ -263,6 +264,7 @@ impl Connection {
         let free = Arc::new(Semaphore::new(ANSWERS_AT_ONCE));
         self.handle.spawn(async move {
             let mut is_stopped = false;
+            let mut recent = Recent::default();
             loop {
                 let request = tokio::select! {
                     _ = &mut stopped, if !is_stopped => {
@@ -277,6 +279,10 @@ impl Connection {
                 };
                 let Some(request) = request else { break };
                 let Some(reply) = request.reply else { continue };
+                if !recent.is_new(&reply) {
+                    tracing::debug!(log, "the servers of NATS delivered a request twice");
+                    continue;
+                }
                 let (client, answer) = (client.clone(), answer.clone());
                 let permit = free.clone().try_acquire_owned();
                 tokio::spawn(async move {

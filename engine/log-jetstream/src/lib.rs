@@ -39,6 +39,8 @@ mod log;
 mod open;
 mod patience;
 #[cfg(feature = "nats")]
+mod recent;
+#[cfg(feature = "nats")]
 mod room;
 
 #[cfg(feature = "nats")]

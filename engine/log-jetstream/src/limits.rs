@@ -24,6 +24,10 @@ pub(crate) const PAUSE: Duration = Duration::from_millis(15);
 /// Requests of other nodes that are answered at once, for each log. Answers wait for the log.
 pub(crate) const ANSWERS_AT_ONCE: usize = 1_024;
 
+/// Requests of other nodes that are known again if they come a second time, for each log: about 2 MB, and more than
+/// come in the half minute that a stuck route between servers can hold them back.
+pub(crate) const RECENT: usize = 16_384;
+
 /// How long opening waits for servers that don't answer. Electing a leader takes up to 10 seconds.
 pub(crate) const OPENING: Duration = Duration::from_secs(60);
 
