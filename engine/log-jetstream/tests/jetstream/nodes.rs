@@ -10,6 +10,7 @@ use rejoin_log_jetstream::{
     JetStreamSettings,
 };
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Longer than any election.
@@ -144,6 +145,27 @@ fn a_server_that_hangs_is_left_for_another_before_other_nodes_hold_this_one_for_
     let took = begun.elapsed();
     servers.resume(0);
     assert!(took < Duration::from_secs(20), "{took:?}");
+}
+
+#[test]
+fn a_request_that_the_servers_deliver_twice_is_carried_out_once() {
+    let servers = Servers::start(1, ServerOptions::USUAL);
+    let connection = Connection::open(&connection(&servers)).unwrap();
+    let cluster: NodeName = "twice".parse().unwrap();
+    let requests = Arc::new(Mutex::new(vec![]));
+    let seen = requests.clone();
+    let _answering = connection
+        .answer(&cluster, 0, 1, move |request| {
+            seen.lock().unwrap().push(request.clone());
+            Box::pin(async move { Some(request) })
+        })
+        .unwrap();
+    let subject = "rejoin.twice.ask.0.1";
+    assert_eq!(servers.ask(subject, "first"), "first");
+    servers.send_again(subject, "first");
+    let asked = connection.ask(&cluster, 0, 1, b"second".to_vec(), PATIENCE);
+    assert_eq!(smol::block_on(asked), Ok(b"second".to_vec()));
+    assert_eq!(*requests.lock().unwrap(), [&b"first"[..], b"second"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Servers of NATS that tests start and stop.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Lines, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -177,6 +177,22 @@ impl Servers {
 
     /// An answer of JetStream's API, asked for over a connection of its own.
     pub(crate) fn ask(&self, subject: &str, body: &str) -> String {
+        let mut lines = self.send(subject, body, "");
+        loop {
+            let line = lines.next().unwrap().unwrap();
+            if line.starts_with("MSG ") {
+                return lines.next().unwrap().unwrap();
+            }
+        }
+    }
+
+    /// Sends again what was asked for, with the same reply subject. Returns when the server has it.
+    pub(crate) fn send_again(&self, subject: &str, body: &str) {
+        let mut lines = self.send(subject, body, "PING\r\n");
+        while lines.next().unwrap().unwrap() != "PONG" {}
+    }
+
+    fn send(&self, subject: &str, body: &str, more: &str) -> Lines<BufReader<TcpStream>> {
         let mut servers = self.launched.servers.iter();
         let server = servers.find(|server| server.child.is_some());
         let mut stream = TcpStream::connect(("127.0.0.1", server.unwrap().client)).unwrap();
@@ -186,17 +202,11 @@ impl Servers {
         let inbox = "_INBOX.tests";
         let request = format!(
             "CONNECT {{\"verbose\":false,\"pedantic\":false}}\r\nSUB {inbox} 1\r\n\
-             PUB {subject} {inbox} {}\r\n{body}\r\n",
+             PUB {subject} {inbox} {}\r\n{body}\r\n{more}",
             body.len()
         );
         stream.write_all(request.as_bytes()).unwrap();
-        let mut lines = BufReader::new(stream).lines();
-        loop {
-            let line = lines.next().unwrap().unwrap();
-            if line.starts_with("MSG ") {
-                return lines.next().unwrap().unwrap();
-            }
-        }
+        BufReader::new(stream).lines()
     }
 }
 
