@@ -74,12 +74,10 @@ fn a_fourth_node_joins_and_what_was_the_third_ones_stays_when_it_is_retired() {
             "{out}"
         );
     }
-    // What was read of it just before may come in a moment later.
-    until("it is shown as retired", || {
-        let (_, out, _) = outcome(&["cluster", "status", "--server", &one]);
-        let retired = |line: &str| line.starts_with("n3 ") && line.contains("retired");
-        out.contains("n3 (retired)") && out.lines().any(retired)
-    });
+    let (_, out, _) = outcome(&["cluster", "status", "--server", &one]);
+    assert!(out.contains("n3 (retired)"), "{out}");
+    let retired = |line: &str| line.starts_with("n3 ") && line.contains("retired");
+    assert!(out.lines().any(retired), "{out}");
 
     // Its session is read, used and closed, wherever that is asked.
     let session = format!("/sessions/{of_third}");

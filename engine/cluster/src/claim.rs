@@ -112,6 +112,13 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Claim {
+    /// Whether it was written before another claim of the same log. Terms grow, and who was retired stays so.
+    #[must_use]
+    pub fn is_before(&self, other: &Self) -> bool {
+        let is_retired_there = other.retired && !self.retired;
+        self.term < other.term || (self.term == other.term && is_retired_there)
+    }
+
     /// Whether it is this process's.
     #[must_use]
     pub fn is_of(&self, node: &NodeName, process: Process) -> bool {

@@ -188,13 +188,20 @@ fn read_claims(shared: &Shared, entries: &mut Server) -> (Vec<u8>, bool) {
         // Homes are given out in order.
         let Some(Some(entry)) = read else { break };
         if let Some(claim) = Claim::decode(&entry.value) {
-            let term = claim.term;
+            logs.push(log);
+            let mut claims = lock(&shared.claims);
+            let known = claims.get(&log);
+            // It was read before this node wrote its own, or at a server that is behind after an election.
+            if known.is_some_and(|known| claim.is_before(known)) {
+                continue;
+            }
+            let has_new_term = known.is_some_and(|known| known.term < claim.term);
             lock(&shared.beats).watch(log, &claim);
-            let before = lock(&shared.claims).insert(log, claim);
-            if before.is_some_and(|before| before.term < term) {
+            claims.insert(log, claim);
+            drop(claims);
+            if has_new_term {
                 shared.on_new_term.notify(usize::MAX);
             }
-            logs.push(log);
         }
     }
     for waiting in waiting {

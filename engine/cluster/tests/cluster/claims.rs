@@ -471,3 +471,17 @@ fn a_log_is_given_back_in_its_stream_first_and_then_in_its_claim() {
     ]);
     assert_eq!(released, Released::Taken);
 }
+
+#[test]
+fn a_claim_of_an_earlier_term_or_from_before_its_home_was_retired_is_older() {
+    let first = claim("n1", Some("n1"), Process([1; 16]), 1);
+    let let_go = claim("n1", None, Process([1; 16]), 1);
+    let next = claim("n1", Some("n2"), Process([2; 16]), 2);
+    let retired = Claim {
+        retired: true,
+        ..next.clone()
+    };
+    assert!(first.is_before(&next) && next.is_before(&retired) && first.is_before(&retired));
+    assert!(!next.is_before(&first) && !retired.is_before(&next) && !next.is_before(&next));
+    assert!(!let_go.is_before(&first) && !first.is_before(&let_go));
+}
