@@ -70,7 +70,8 @@ pub trait Surroundings: fmt::Debug + Send + Sync + 'static {
         Err(format!("nothing notices changes of {key}"))
     }
 
-    /// Answers what other nodes ask about a log in this term, until what is returned is dropped.
+    /// Answers what other nodes ask about a log in this term, until what is returned is dropped. Each question is
+    /// given to `answer` once at most, also where the network delivers it twice: not all of them can be repeated.
     ///
     /// # Errors
     ///
