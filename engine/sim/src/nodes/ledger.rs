@@ -40,6 +40,8 @@ pub(super) struct Ledger {
     pub(super) takeovers: u64,
     /// Those among them from a process whose beats had got lost for long, while the servers were there.
     pub(super) unlucky: u64,
+    /// Jobs that were lost although no process's beats had got lost before.
+    pub(super) unexplained_losses: u64,
     pub(super) coverage: Coverage,
     pub(super) trace: Trace,
     pub(super) failure: Option<String>,
@@ -74,6 +76,7 @@ impl Ledger {
             runs: BTreeSet::new(),
             takeovers: 0,
             unlucky: 0,
+            unexplained_losses: 0,
             coverage: Coverage::expecting(EXPECTED),
             trace: Trace::default(),
             failure: None,
@@ -91,9 +94,10 @@ impl Ledger {
         }
     }
 
-    /// Whether the beats of a process have got lost for long, while the servers were there.
-    pub(super) fn has_lost_beats(&self) -> bool {
-        self.processes.iter().any(|it| it.lost_beats.is_some())
+    /// Whether the beats of a process had got lost for long a moment ago, while the servers were there.
+    fn has_lost_beats(&self, now: Duration) -> bool {
+        let mut lost = self.processes.iter().filter_map(|it| it.lost_beats);
+        lost.any(|then| now.saturating_sub(then) < MEMORY)
     }
 
     /// A process begins. Its number is also that of its client of the servers.
@@ -211,8 +215,11 @@ impl Ledger {
                         .note(0, format_args!("log {log} stores {record:?}"));
                     self.add(log, record)?;
                 }
+                let lost = records.iter().filter(|it| is_lost(it)).count();
+                if lost > 0 && !self.has_lost_beats(now) {
+                    self.unexplained_losses += lost as u64;
+                }
                 if is_first {
-                    let lost = records.iter().filter(|it| is_lost(it)).count();
                     if lost > 0 {
                         self.coverage.count("job: lost, as another process goes on");
                     }

@@ -185,9 +185,8 @@ impl Simulation {
         let ledger = self.net.ledger();
         // Messages get lost as well, and with bad luck so many in a row that a node seems dead. It may see the claim
         // of the other one in time to let its log go, with its jobs.
-        let lost_jobs = ledger.coverage.of("event: job lost");
-        let is_sound =
-            ledger.takeovers == ledger.unlucky && (lost_jobs == 0 || ledger.has_lost_beats());
+        let lost_jobs = ledger.unexplained_losses;
+        let is_sound = ledger.takeovers == ledger.unlucky && lost_jobs == 0;
         ensure!(
             !self.has_sound_nodes || is_sound,
             "takeover: {} logs were taken and {} jobs lost, and only the servers failed",
